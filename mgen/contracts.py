@@ -1,0 +1,134 @@
+"""The three contracts of mgen. Read this first: a system is data x features x model, and nothing else is polymorphic.
+
+    audio file -> Data -> wave -> Features.encode -> Model.losses -> step -> checkpoint (state + config + spec)
+    audio file <- audio.write <- Features.decode <- Model.sample(variables, rng, settings, spec) <-'
+
+Each contract is a frozen dataclass whose fields are the configuration; it holds no arrays and no open files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from mgen.controls import Control, Label, Settings
+
+Array = jax.Array
+#: One step's input: `wave` and `labels` from the data, `features` added by the step. Every leading axis is the batch.
+Batch = Mapping[str, Any]
+#: {player: {collection: tree}}; the collection `params` is trained, any other (batch statistics) is carried along.
+Variables = dict[str, dict[str, Any]]
+
+
+# --- Data -------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a model needs to know of its data and features; saved in the checkpoint, so sampling never needs them."""
+
+    shape: tuple[int, ...]  # of one encoded item, without the batch
+    labels: tuple[Label, ...] = ()  # one per column of batch["labels"]
+
+
+class Corpus(Protocol):
+    """Opened data: items by number. The loader shuffles, batches, shards and prefetches; a corpus only answers."""
+
+    labels: tuple[Label, ...]
+    """What is known of every clip, one control per column of `item(...)["labels"]`."""
+    report: str
+    """What was found: counts, durations, rates, channels, and every rejected file with its reason."""
+
+    def size(self, split: str) -> int:
+        """Distinct items in `split`, "train" or "validation"; 0 where the data has none to spare for validation."""
+        ...
+
+    def item(self, split: str, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Item `index` of `split`: {"wave": float32 [samples], "labels": float32 [labels]}.
+
+        All randomness comes from `rng`, keyed by (seed, position) in the loader, so a resumed run sees the same items.
+        """
+        ...
+
+
+class Data(Protocol):
+    """Finds clips, says which file failed and why, and opens as a corpus."""
+
+    def open(self, *, sample_rate: int, samples: int) -> Corpus:
+        """Scans and opens the data as clips of `samples` mono samples at `sample_rate` Hz.
+
+        Raises:
+          mgen.data.DataError: nothing usable is left; the message says what was looked at and why it was refused.
+        """
+        ...
+
+
+# --- Features ---------------------------------------------------------------------------------------------------------
+
+
+class Features(Protocol):
+    """Both directions between sound and what a model sees, in one object, so that they cannot disagree."""
+
+    sample_rate: int
+    """Hz, of the waveforms that `encode` takes and `decode` gives."""
+
+    @property
+    def samples(self) -> int:
+        """Samples of the clip that one item of `shape` stands for."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one encoded item."""
+        ...
+
+    def encode(self, wave: Array) -> Array:
+        """float32 [..., samples] to float32 [..., *shape]; jit-able, runs on the device inside the training step."""
+        ...
+
+    def decode(self, features: Array, rng: Array) -> Array:
+        """float32 [..., *shape] to float32 [..., samples]; `rng` feeds whatever has to be invented, such as phase."""
+        ...
+
+
+# --- Model ------------------------------------------------------------------------------------------------------------
+
+
+class LossOutput(NamedTuple):
+    """What a player's loss returns."""
+
+    value: Array  # scalar, to be descended
+    metrics: dict[str, Array]  # scalars to be logged
+    updates: dict[str, Any] = {}  # new values of the player's other collections, such as {"batch_stats": ...}
+
+
+class Loss(Protocol):
+    """A player's loss: a pure function of all variables, of which only the player's own `params` are differentiated."""
+
+    def __call__(self, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
+        """Scalar loss, its parts, and updated collections. `train` turns dropout and batch statistics on."""
+        ...
+
+
+class Model(Protocol):
+    """A family: sizes as fields, blocks above it in the file, and these four methods."""
+
+    def init(self, rng: Array, spec: Spec) -> Variables:
+        """Fresh variables of every player."""
+        ...
+
+    def losses(self, spec: Spec) -> dict[str, Loss]:
+        """One loss per player, in order of play: a GAN has two, all else has one."""
+        ...
+
+    def controls(self, spec: Spec) -> tuple[Control, ...]:
+        """What a person can turn when sampling."""
+        ...
+
+    def sample(self, variables: Variables, rng: Array, settings: Settings, spec: Spec) -> Array:
+        """float32 [count, *spec.shape] from settings of `count` values each; jit-able."""
+        ...

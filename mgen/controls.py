@@ -1,0 +1,181 @@
+"""What a person can turn: typed descriptions that `sample.py` and the studio draw with no code per model.
+
+A control is also the description of a label: one column of `batch["labels"]`, in the control's own unit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Slider:
+    """A number between `low` and `high`."""
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    default: float = 0.5
+    unit: str = ""
+    help: str = ""
+
+    width = 1
+
+    def parse(self, text: str) -> float:
+        """Reads a value as a person types it. Raises ValueError naming the range."""
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"{self.name}={text}: expected a number from {self.low:g} to {self.high:g}") from None
+        if not self.low <= value <= self.high:
+            span = f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
+            raise ValueError(f"{self.name}={text}: out of range, expected {span}")
+        return value
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """A value at random."""
+        return float(rng.uniform(self.low, self.high))
+
+    def encode(self, column: Array) -> Array:
+        """A column [batch] in the control's unit to network input [batch, width], 0 at `low` and 1 at `high`."""
+        return ((column - self.low) / (self.high - self.low))[:, None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Switch:
+    """Off at 0 and on at 1; a fraction is part of the way."""
+
+    name: str
+    default: float = 0.0
+    help: str = ""
+
+    width = 1
+    low, high, unit = 0.0, 1.0, ""
+    parse = Slider.parse
+    draw = Slider.draw
+    encode = Slider.encode
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of several named options; the column in `labels` holds the option's index."""
+
+    name: str
+    options: tuple[str, ...]
+    default: int = 0
+    help: str = ""
+
+    @property
+    def width(self) -> int:
+        """Columns of `encode`."""
+        return len(self.options)
+
+    def parse(self, text: str) -> float:
+        """Reads an option by its name. Raises ValueError listing the options."""
+        if text not in self.options:
+            raise ValueError(f"{self.name}={text}: expected one of {', '.join(self.options)}")
+        return float(self.options.index(text))
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """The index of an option at random."""
+        return float(rng.integers(len(self.options)))
+
+    def encode(self, column: Array) -> Array:
+        """A column [batch] of indices to [batch, options]: one-hot, and a blend of two neighbours between indices."""
+        distance = abs(column[:, None] - np.arange(len(self.options), dtype=np.float32))
+        return (1 - distance).clip(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A piece of sound that the model starts from or imitates; its value is a path, read by whoever asks."""
+
+    name: str
+    help: str = ""
+
+    def parse(self, text: str) -> str:
+        """A path stays a path."""
+        return text
+
+
+Control = Slider | Switch | Choice | Clip
+Label = Slider | Switch | Choice
+#: Control name to its value: float32 [count] for Slider, Switch and Choice, float32 [count, samples] for Clip.
+Settings = Mapping[str, Any]
+
+
+def encode(labels: Sequence[Label], columns: Array) -> Array:
+    """What a network is given of its labels: float32 [batch, labels] to [batch, sum of the labels' widths], in 0..1."""
+    return jax.numpy.concatenate([label.encode(columns[:, i]) for i, label in enumerate(labels)], axis=1)
+
+
+def columns(labels: Sequence[Label], settings: Settings) -> Array:
+    """Settings in the order of `labels`: {name: [count]} to float32 [count, labels], the layout of batch["labels"]."""
+    return jax.numpy.stack([jax.numpy.asarray(settings[label.name], jax.numpy.float32) for label in labels], axis=1)
+
+
+def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float | str]:
+    """Reads `name=value` as a person types it.
+
+    Raises:
+      ValueError: a word has no `=`, a name is unknown (the nearest and all names are given), or a value is refused.
+    """
+    known, values = {control.name: control for control in controls}, {}
+    for word in assignments:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word}: expected name=value, for example {next(iter(known), 'name')}=1")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f"; did you mean '{near[0]}'?" if near else ""
+            raise ValueError(f"no control is named '{name}'{guess} The controls are: {', '.join(known) or 'none'}")
+        values[name] = known[name].parse(text)
+    return values
+
+
+def settle(
+    controls: Sequence[Label], fixed: Mapping[str, float], *, count: int, rng: np.random.Generator, vary: bool
+) -> dict[str, np.ndarray]:
+    """Settings for `count` sounds: what is fixed stays, the rest is at its default, or is drawn where `vary` is true.
+
+    Of many switches two at most are drawn on, one fully and one part of the way: all at once would be a crowd.
+    Fixing a switch turns the others off, so that one switch alone is heard alone.
+
+    Returns:
+      {control name: float32 [count]}.
+    """
+    switches = [control.name for control in controls if isinstance(control, Switch)]
+    default = {control.name: float(control.default) for control in controls}
+    if set(switches) & set(fixed):
+        default |= dict.fromkeys(switches, 0.0)
+    rows = []
+    for _ in range(count):
+        row = dict(default)
+        if vary:
+            row |= {control.name: control.draw(rng) for control in controls}
+            row |= dict.fromkeys(switches, 0.0)
+            on = rng.permutation(len(switches))[:2]
+            row |= {switches[i]: level for i, level in zip(on, (1.0, rng.uniform(0.2, 1.0)), strict=False)}
+        rows.append(row | dict(fixed))
+    return {name: np.asarray([row[name] for row in rows], np.float32) for name in default}
+
+
+def describe(control: Control) -> str:
+    """One line for a person: name, range or options, default and meaning."""
+    match control:
+        case Slider() | Switch():
+            span = f"{control.low:g} to {control.high:g} {control.unit}".rstrip()
+            what = f"{span}, default {control.default:g}"
+        case Choice():
+            what = f"one of {', '.join(control.options)}, default {control.options[control.default]}"
+        case Clip():
+            what = "a sound file"
+    return f"{control.name}: {what}" + (f". {control.help}" if control.help else "")

@@ -1,0 +1,31 @@
+"""Signal processing: pure functions of arrays, batched over leading axes, jit-able and differentiable.
+
+    wave -> stft -> spectrum -> istft -> wave
+    wave -> mel_spectrogram -> mel -> power_to_decibels -> what a model sees
+    mel -> mel_to_magnitude -> magnitude -> griffin_lim -> wave
+
+Names, numbers and defaults are librosa's; only the axes differ, time coming before frequency.
+"""
+
+from mgen.dsp.decibels import amplitude_to_decibels, decibels_to_amplitude, decibels_to_power, power_to_decibels
+from mgen.dsp.mel import mel_filters, mel_spectrogram
+from mgen.dsp.mel_inversion import mel_to_audio, mel_to_magnitude
+from mgen.dsp.phase import griffin_lim
+from mgen.dsp.stft import frame_count, istft, sample_count, stft, window
+
+__all__ = [
+    "amplitude_to_decibels",
+    "decibels_to_amplitude",
+    "decibels_to_power",
+    "frame_count",
+    "griffin_lim",
+    "istft",
+    "mel_filters",
+    "mel_spectrogram",
+    "mel_to_audio",
+    "mel_to_magnitude",
+    "power_to_decibels",
+    "sample_count",
+    "stft",
+    "window",
+]

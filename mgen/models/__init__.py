@@ -1,0 +1,1 @@
+"""Model families, one a file; each reads from top to bottom like its paper."""

@@ -1,0 +1,133 @@
+"""System 000: a vector of switches or sliders to one log-mel spectrogram, by a dense layer and a pixel shuffle.
+
+Every training song is a switch. Turned on alone it gives the song back; several at once, also part of the way, give
+their mixture. The original (waveform) network "accurately returned the original clip for a single switch but only
+noise for several non-zero inputs", because it had never seen two switches at once. Two things mend that here:
+
+1. It is trained on mixtures of the songs' waveforms with the matching vector of switches (`mgen.data.mixtures`).
+2. The `energy` head. Sound adds up in amplitude, not in decibels: the network's last layer is a handful of signed
+   amplitudes for each point, as the bins of a mel band are, and their summed squares become decibels at the very end.
+   Where the input is all switches nothing has a bias, so f(a x) = a f(x) for a >= 0: half a switch is 6 dB less and
+   no switch is silence by construction, and a mixture starts out as a superposition instead of having to be learnt
+   as the logarithm of a sum of exponentials. `head="decibel"` is the plain way, kept as the comparison.
+
+Upscale factor r: the dense layer makes a grid of (frames / r, bins / r) points, and the last convolution has r * r
+channels for each output channel. For one 512 x 128 output: r = 2, 4, 8, 16, 32, 64 have 4, 16, 64, 256, 1024, 4096
+channels before the shuffle (the original's table lists r itself, which is wrong).
+
+Reference: Shi et al., 2016, arXiv:1609.05158 (pixel shuffle).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mgen import controls, losses
+from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
+from mgen.layers import SubPixelConv, shuffle_sizes
+
+
+class Residual(nn.Module):
+    """x + conv(relu(conv(relu(x)))): keeps the superposition in the sum and the corrections in the branch."""
+
+    use_bias: bool
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[batch, frames, bins, channels] to the same shape."""
+        branch = nn.Conv(x.shape[-1], (3, 3), use_bias=self.use_bias)(nn.relu(x))
+        # Zero: the block starts as the identity, so depth costs nothing at the beginning of training.
+        return x + nn.Conv(x.shape[-1], (3, 3), use_bias=self.use_bias, kernel_init=nn.initializers.zeros_init())(
+            nn.relu(branch)
+        )
+
+
+class Decoder(nn.Module):
+    """Switches float32 [batch, inputs] to log-mel features float32 [batch, frames, bins]."""
+
+    shape: tuple[int, int]
+    upscale: int
+    width: int
+    depth: int
+    head: str
+    components: int
+    homogeneous: bool
+
+    @nn.compact
+    def __call__(self, switches: Array) -> Array:
+        """Turns the switches on."""
+        frames, bins = shuffle_sizes(self.shape, self.upscale)
+        bias = not self.homogeneous
+        # Sliders such as a filter's brightness are not gains: 0 is a setting, not silence, so they come with biases.
+        x = nn.Dense(frames * bins * self.width, use_bias=bias, kernel_init=nn.initializers.normal(1.0))(switches)
+        x = x.reshape(-1, frames, bins, self.width)  # [batch, frames/r, bins/r, width]
+        for _ in range(self.depth):
+            x = Residual(use_bias=bias)(x)
+        channels = self.components if self.head == "energy" else 1
+        x = SubPixelConv(channels, self.upscale, use_bias=bias)(x)  # [batch, frames, bins, channels]
+        if self.head == "decibel":
+            return jnp.tanh(x[..., 0]) * 1.1  # the range is [-1, 1]; a little more keeps its ends within reach
+        # Features are decibels scaled by their range: -1 is the floor, and `slope` the features per factor e in energy.
+        slope = jnp.exp(self.param("log_slope", nn.initializers.constant(-2.2), ()))
+        return slope * jnp.log1p(jnp.sum(jnp.square(x), axis=-1)) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SwitchDecoder:
+    """Pixel-shuffle decoder from switches or sliders to one spectrogram (system 000)."""
+
+    upscale: int = 8
+    """Pixel-shuffle factor r; divides the frames and the bins of the features."""
+    width: int = 64
+    """Channels at the low resolution."""
+    depth: int = 2
+    """Residual blocks at the low resolution."""
+    head: Literal["energy", "decibel"] = "energy"
+    """The last layer: summed squares of amplitudes, in which sounds superpose, or decibels directly."""
+    components: int = 4
+    """Amplitudes summed at each point by the energy head."""
+
+    def _decoder(self, spec: Spec) -> Decoder:
+        sizes = {name: getattr(self, name) for name in ("upscale", "width", "depth", "head", "components")}
+        gains = all(isinstance(label, controls.Switch) for label in spec.labels)
+        return Decoder(shape=spec.shape, homogeneous=gains and self.head == "energy", **sizes)
+
+    def init(self, rng: Array, spec: Spec) -> Variables:
+        """Fresh variables. Raises ValueError where the data has no labels to switch or the features are not 2-D."""
+        if not spec.labels:
+            raise ValueError("model: SwitchDecoder needs data with labels (Mixtures, Tones); this data has none")
+        if len(spec.shape) != 2:
+            raise ValueError(
+                f"model: SwitchDecoder makes [frames, bins], such as LogMel's; the features are {spec.shape}"
+            )
+        width = sum(label.width for label in spec.labels)
+        return {"decoder": {"params": self._decoder(spec).init(rng, jnp.zeros((1, width)))["params"]}}
+
+    def losses(self, spec: Spec) -> dict[str, Loss]:
+        """One player, descending the L1 distance of log-mel features."""
+        return {"decoder": functools.partial(self._loss, self._decoder(spec), spec)}
+
+    @staticmethod
+    def _loss(
+        decoder: Decoder, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
+    ) -> LossOutput:
+        switches = controls.encode(spec.labels, batch["labels"])
+        rebuilt = decoder.apply(variables["decoder"], switches)
+        value = losses.l1(rebuilt, batch["features"])
+        return LossOutput(value, {"l1": value})
+
+    def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
+        """The switches, named after the songs, or the sliders of the data."""
+        return spec.labels
+
+    def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
+        """float32 [count, frames, bins]; the same settings give the same spectrogram, so `rng` is not used."""
+        switches = controls.encode(spec.labels, controls.columns(spec.labels, settings))
+        features: Any = self._decoder(spec).apply(variables["decoder"], switches)
+        return features

@@ -1,0 +1,78 @@
+"""How a batch is spread over devices and processes: the only file that says pmap.
+
+Why pmap and not jit with a sharded batch: XLA gathers the whole batch onto every device at each FFT under jit
+(jax-ml/jax#15680), and pmap has no collectives but those asked for. To move to `jax.shard_map`, change this file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+#: Name of the device axis, for `jax.lax.pmean` and the like inside a replicated function.
+AXIS = "device"
+
+
+def replicate(function: Callable, *, donate: bool = False) -> Callable:
+    """Compiles `function(state, rng, batch)` to run on every local device, each on its share of the batch.
+
+    State and key go in and come out whole, the same on every device; the batch carries a leading device axis (see
+    `split`); the function averages what must agree with `jax.lax.pmean(..., AXIS)`. With `donate` the state's memory
+    is reused for the result.
+    """
+    return jax.pmap(
+        function, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None, donate_argnums=(0,) if donate else ()
+    )
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuses a global batch that does not divide over all devices of all processes.
+
+    Raises:
+      ValueError: the message names batch_size and the multiple to use.
+    """
+    if batch_size % jax.device_count():
+        raise ValueError(
+            f"batch_size: {batch_size} does not divide over {jax.device_count()} devices; "
+            f"use a multiple of {jax.device_count()}"
+        )
+
+
+def split(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays [batch, ...] of this process to [local devices, batch / devices, ...]; see `check_batch_size`."""
+    devices = jax.local_device_count()
+    return {name: array.reshape(devices, -1, *array.shape[1:]) for name, array in batch.items()}
+
+
+@functools.lru_cache(maxsize=32)
+def _mapped(function: Callable) -> Callable:
+    return jax.pmap(jax.vmap(function))
+
+
+def spread(function: Callable, *arrays: Any) -> Any:
+    """Applies a function of single items to batches [batch, ...], spread over all local devices.
+
+    A batch that does not divide is padded with copies of its last item, which are cut off again. The compiled form is
+    kept for the same function object, so pass a bound method or a module's function, not a fresh lambda.
+
+    Args:
+      function: maps one item of each array to one result, in pure JAX.
+      *arrays: batches with equal leading axes.
+
+    Returns:
+      float arrays [batch, ...], on the first device.
+    """
+    count, devices = len(arrays[0]), jax.local_device_count()
+    rows = -(-count // devices)
+    index = np.minimum(np.arange(rows * devices), count - 1)
+
+    def deal(array: Any) -> Any:
+        dealt = array[index]
+        return dealt.reshape(devices, rows, *dealt.shape[1:])
+
+    results = _mapped(function)(*(deal(array) for array in arrays))
+    return jax.tree.map(lambda leaf: jax.device_get(leaf).reshape(rows * devices, *leaf.shape[2:])[:count], results)

@@ -1,0 +1,1 @@
+"""Training: the experiment, the game step, checkpoints, the log and the loop that joins them."""

@@ -1,0 +1,224 @@
+"""The training loop: data, features, model and optimisers of an experiment, stepped until it is done or stopped.
+
+Kill it at any moment and call it again: it goes on from the last checkpoint, and ends with the same parameters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import pathlib
+import signal
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from mgen import controls, parallel
+from mgen.contracts import Corpus, Spec
+from mgen.data.loader import batches
+from mgen.training.checkpoint import CheckpointError, Checkpoints
+from mgen.training.experiment import Experiment, differences, to_json
+from mgen.training.log import Log
+from mgen.training.sampling import generate
+from mgen.training.step import TrainState, averaged, create_state, make_step, make_validation
+
+
+class TrainingError(Exception):
+    """Training cannot go on: the message says why, and the way out."""
+
+
+def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None = None) -> TrainState:
+    """Trains an experiment in a folder, from its newest checkpoint if it has one.
+
+    Writes WORKDIR/experiment.json, data.txt (what was found), metrics.jsonl, tensorboard/, previews/ and checkpoints/.
+
+    Args:
+      experiment: what to train.
+      workdir: made if need be.
+      stop_at: step at which to save and return, as if stopped by hand; None goes on to the end.
+
+    Returns:
+      The last state.
+
+    Raises:
+      KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is saved.
+      TrainingError: the loss is not finite, or a field of the experiment cannot be used.
+      CheckpointError: the folder holds another experiment, or only broken checkpoints.
+      mgen.data.DataError: no usable data.
+    """
+    features, model = experiment.features, experiment.model
+    corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
+    spec = Spec(shape=tuple(features.shape), labels=tuple(corpus.labels))
+    optimisers = {player: own.build(experiment.steps) for player, own in experiment.optimisers.items()}
+    try:
+        parallel.check_batch_size(experiment.batch_size)
+        losses = model.losses(spec)
+        state = create_state(model.init(jax.random.key(experiment.seed), spec), optimisers)
+    except ValueError as error:  # a field that does not fit the data, the features or this machine
+        raise TrainingError(str(error)) from error
+
+    workdir.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(workdir, keep=experiment.keep_checkpoints)
+    restored = _resume(checkpoints, state, experiment, spec)
+    state = restored or state
+    start, end = int(state.step), min(experiment.steps, stop_at or experiment.steps)
+
+    main = jax.process_index() == 0
+    if main:
+        (workdir / "experiment.json").write_text(json.dumps(to_json(experiment), indent=2) + "\n")
+        (workdir / "data.txt").write_text(corpus.report + "\n")
+    log = Log(workdir, steps=experiment.steps, start=start, active=main)
+    if not restored:
+        log.say(corpus.report)
+    elif start < end:
+        log.say(f"going on from step {start} in {workdir}")
+    step = parallel.replicate(
+        make_step(losses, optimisers, encode=features.encode, ema_decay=experiment.ema_decay), donate=True
+    )
+    validate = _Validation(experiment, corpus, losses)
+    if not validate.possible:
+        log.say("no validation: the data has nothing to spare for it")
+    stream = batches(corpus, "train", batch_size=experiment.batch_size, seed=experiment.seed, start=start)
+    rng = jax.random.key(experiment.seed + 1)
+    with _stopping() as stop, contextlib.closing(log), contextlib.closing(checkpoints):
+        meter = _Meter()
+        for number in range(start + 1, end + 1):
+            with meter.waiting():
+                batch = parallel.split(next(stream))
+            state, metrics = step(state, rng, batch)
+            meter.add(metrics)
+            log.advance()
+            last = number == end or bool(stop)
+            if number % experiment.log_every == 0 or last:
+                values = meter.read()
+                _check_finite(values, number, meter.steps_read)
+                rates = {
+                    f"{p}/rate": float(o.schedule(experiment.steps)(number)) for p, o in experiment.optimisers.items()
+                }
+                log.scalars(number, values | rates)
+            if validate.possible and (number % experiment.validate_every == 0 or last):
+                log.scalars(number, validate(state))
+            if number % experiment.checkpoint_every == 0 or last:
+                checkpoints.save(state, experiment, spec)
+            if experiment.preview_every and (number % experiment.preview_every == 0 or number == experiment.steps):
+                _preview(log, experiment, spec, state)
+            if stop:
+                log.say(f"stopped at step {number}, saved in {workdir}; run the same command to go on")
+                raise KeyboardInterrupt
+    return state
+
+
+def _resume(checkpoints: Checkpoints, state: TrainState, experiment: Experiment, spec: Spec) -> TrainState | None:
+    """The newest state that is whole, if it is one of this experiment."""
+
+    def load(step: int) -> TrainState | list[str]:
+        saved = checkpoints.saved(step)
+        asked = {"experiment": to_json(experiment), "spec": to_json(spec)}
+        lines = differences(saved["experiment"], asked["experiment"]) + differences(
+            saved["spec"], asked["spec"], "data"
+        )
+        return lines or checkpoints.restore(state, step)
+
+    found = checkpoints.newest(load)
+    if isinstance(found, list):
+        raise CheckpointError(
+            f"{checkpoints.folder.parent} holds another experiment: {'; '.join(found[:5])}. Use another --workdir"
+        )
+    return found
+
+
+class _Validation:
+    """Losses of the running means on the same held-out batches each time."""
+
+    def __init__(self, experiment: Experiment, corpus: Corpus, losses: dict):
+        self.possible = corpus.size("validation") > 0
+        self._experiment, self._corpus = experiment, corpus
+        self._run = parallel.replicate(make_validation(losses, encode=experiment.features.encode))
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        stream = batches(self._corpus, "validation", batch_size=self._experiment.batch_size, seed=0)
+        rows = []
+        for index in range(self._experiment.validation_batches):
+            rows.append(self._run(averaged(state), jax.random.key(index), parallel.split(next(stream))))
+        means = _means(rows)
+        return {f"validation/{name}": value for name, value in means.items()}
+
+
+class _Meter:
+    """Gathers metrics on the device, and fetches them only when they are read: no step waits for the host."""
+
+    def __init__(self):
+        self._rows, self._waited, self._since = [], 0.0, time.perf_counter()
+        self.steps_read = 0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        before = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - before
+
+    def add(self, metrics: dict[str, jax.Array]) -> None:
+        self._rows.append(metrics)
+
+    def read(self) -> dict[str, float]:
+        means, self.steps_read = _means(self._rows), len(self._rows)
+        means["skipped"] = float(self._rows[-1]["skipped"])
+        seconds = time.perf_counter() - self._since
+        means |= {"steps_per_s": self.steps_read / seconds, "input_wait": self._waited / seconds}
+        self._rows, self._waited, self._since = [], 0.0, time.perf_counter()
+        return means
+
+
+def _means(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
+    rows = jax.device_get(rows)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _check_finite(values: dict[str, float], step: int, steps: int) -> None:
+    """Stops a run that has come to nothing, before it overwrites a good checkpoint."""
+    broken = [name for name, value in values.items() if name.endswith("/loss") and not math.isfinite(value)]
+    if broken:
+        raise TrainingError(
+            f"{broken[0]} is not finite between steps {step - steps + 1} and {step} (updates refused so far: "
+            f"{values['skipped']:.0f}). The last checkpoint is good; lower optimisers.*.rate and run again"
+        )
+
+
+def _preview(log: Log, experiment: Experiment, spec: Spec, state: TrainState) -> None:
+    """Lets a person hear how far it is: the default settings first, then settings drawn from the step number."""
+    if not log.active:
+        return
+    knobs = experiment.model.controls(spec)
+    step = int(state.step)
+    rng = np.random.default_rng(step)
+    first = controls.settle(knobs, {}, count=1, rng=rng, vary=False)
+    drawn = controls.settle(knobs, {}, count=experiment.preview_count, rng=rng, vary=True)
+    settings = {name: np.concatenate([first[name], drawn[name]])[: experiment.preview_count] for name in first}
+    waves = generate(experiment, spec, averaged(state), settings, seed=0)
+    for index, wave in enumerate(waves):
+        title = ", ".join(f"{name} {values[index]:.2g}" for name, values in settings.items() if values[index])
+        log.sound(step, f"preview_{index}", wave, sample_rate=experiment.features.sample_rate, title=title)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM, so that a step is finished and saved first; a second one stops at once."""
+    caught: list[int] = []
+
+    def catch(number: int, frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    try:
+        before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread, where signals cannot be caught: nothing to collect
+        before = {}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

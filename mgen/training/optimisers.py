@@ -1,0 +1,60 @@
+"""Optimisers as configuration: a frozen dataclass that builds an optax transformation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, Protocol
+
+import optax
+
+
+class Optimiser(Protocol):
+    """Anything with `build`; write another in a config where these do not serve."""
+
+    def schedule(self, steps: int) -> optax.Schedule:
+        """The learning rate at each of `steps` steps."""
+        ...
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """The transformation for a run of `steps` steps."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam:
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101), warm-up, decay and clipping."""
+
+    rate: float = 1e-3
+    """Peak learning rate."""
+    decay: Literal["cosine", "linear", "none"] = "cosine"
+    """How the rate falls from its peak to the end of the run."""
+    final: float = 0.01
+    """Rate at the last step, as a fraction of the peak."""
+    warmup: int = 100
+    """Steps over which the rate rises from 0; at most a tenth of the run is used."""
+    b1: float = 0.9
+    """Decay of the gradient's running mean."""
+    b2: float = 0.999
+    """Decay of its running square."""
+    weight_decay: float = 0.0
+    """Decoupled decay of the parameters, in units of the rate."""
+    clip: float = 1.0
+    """Largest global norm of a gradient; 0 clips nothing."""
+
+    def schedule(self, steps: int) -> optax.Schedule:
+        """Learning rate at each step of a run of `steps`."""
+        warmup = min(self.warmup, steps // 10)
+        rest = max(steps - warmup, 1)
+        after = {
+            "cosine": optax.cosine_decay_schedule(self.rate, rest, alpha=self.final),
+            "linear": optax.linear_schedule(self.rate, self.rate * self.final, rest),
+            "none": optax.constant_schedule(self.rate),
+        }[self.decay]
+        if not warmup:
+            return after
+        return optax.join_schedules([optax.linear_schedule(0.0, self.rate, warmup), after], [warmup])
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Clipping, then Adam."""
+        adam = optax.adamw(self.schedule(steps), b1=self.b1, b2=self.b2, weight_decay=self.weight_decay)
+        return optax.chain(optax.clip_by_global_norm(self.clip), adam) if self.clip else adam

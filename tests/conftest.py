@@ -1,0 +1,33 @@
+"""Several virtual CPU devices before jax starts, so that the pmap path is tested on a laptop."""
+
+import os
+import pathlib
+
+# The eigen flag: jaxlib 0.11.1 and 0.11.2 hang on an FFT inside a loop when there is more than one virtual device.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4 --xla_cpu_multi_thread_eigen=false"
+)
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("mgen", deadline=None, derandomize=True, max_examples=20)  # compilation trips the deadline
+settings.load_profile("mgen")
+
+AUDIO = pathlib.Path(os.environ.get("MGEN_TEST_AUDIO", pathlib.Path(__file__).parents[2] / "shared" / "audio"))
+
+
+@pytest.fixture(scope="session")
+def real_audio() -> pathlib.Path:
+    """The folder of real music, or a skip that says where it was looked for."""
+    if not (AUDIO / "music").is_dir():
+        pytest.skip(f"no real audio at {AUDIO}; set MGEN_TEST_AUDIO to a folder that holds music/")
+    return AUDIO
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    """White noise of amplitude 0.1, [3, 22050]."""
+    return np.random.default_rng(0).normal(0, 0.1, (3, 22_050)).astype(np.float32)
