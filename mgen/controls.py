@@ -40,6 +40,10 @@ class Slider:
             raise ValueError(f"{self.name}={text}: out of range, expected {span}")
         return value
 
+    def show(self, value: float) -> float | str:
+        """The value as a person would type it."""
+        return float(f"{value:.4g}")
+
     def draw(self, rng: np.random.Generator) -> float:
         """A value at random."""
         return float(rng.uniform(self.low, self.high))
@@ -60,6 +64,7 @@ class Switch:
     width = 1
     low, high, unit = 0.0, 1.0, ""
     parse = Slider.parse
+    show = Slider.show
     draw = Slider.draw
     encode = Slider.encode
 
@@ -83,6 +88,10 @@ class Choice:
         if text not in self.options:
             raise ValueError(f"{self.name}={text}: expected one of {', '.join(self.options)}")
         return float(self.options.index(text))
+
+    def show(self, value: float) -> float | str:
+        """The option's name."""
+        return self.options[round(value)]
 
     def draw(self, rng: np.random.Generator) -> float:
         """The index of an option at random."""
@@ -166,6 +175,18 @@ def settle(
             row |= {switches[i]: level for i, level in zip(on, (1.0, rng.uniform(0.2, 1.0)), strict=False)}
         rows.append(row | dict(fixed))
     return {name: np.asarray([row[name] for row in rows], np.float32) for name in default}
+
+
+def caption(values: Mapping[str, float | str]) -> str:
+    """Settings in one line, what is off left out: `pattern=house drums=1 bass=0.5`."""
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items() if value
+    )
+
+
+def shown(controls: Sequence[Label], settings: Settings, index: int) -> dict[str, float | str]:
+    """The settings of sound number `index` as a person would type them."""
+    return {control.name: control.show(float(settings[control.name][index])) for control in controls}
 
 
 def describe(control: Control) -> str:

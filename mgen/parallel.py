@@ -29,6 +29,12 @@ def replicate(function: Callable, *, donate: bool = False) -> Callable:
     )
 
 
+def place(tree: Any) -> Any:
+    """Puts a copy of every array on each local device, as `replicate` gives them back: it compiles once, not twice."""
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,))
+    return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+
+
 def check_batch_size(batch_size: int) -> None:
     """Refuses a global batch that does not divide over all devices of all processes.
 

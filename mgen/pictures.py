@@ -28,9 +28,7 @@ def spectrogram(path: pathlib.Path, wave: np.ndarray, *, sample_rate: int, title
 
     n_fft = 2 ** round(np.log2(0.09 * sample_rate))  # about 90 ms: a bass line and a hi-hat can both be read
     wave = np.pad(np.asarray(wave, np.float32), (0, max(0, n_fft - len(wave))))
-    mel = np.asarray(
-        mel_spectrogram(wave, sample_rate=sample_rate, n_fft=n_fft, hop_length=n_fft // 4, n_mels=_BANDS)
-    )
+    mel = np.asarray(mel_spectrogram(wave, sample_rate=sample_rate, n_fft=n_fft, hop_length=n_fft // 4, n_mels=_BANDS))
     decibels = 10 * np.log10(np.maximum(mel, 1e-10) / max(mel.max(), 1e-10))
 
     figure = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")

@@ -30,6 +30,13 @@ def test_filters_match_librosa(settings):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7 * theirs.max())
 
 
+@pytest.mark.parametrize("n_mels, fmin, fmax", [(128, 0.0, None), (40, 50.0, 8000.0)])
+def test_frequencies_match_librosa(n_mels, fmin, fmax):
+    ours = dsp.mel_frequencies(sample_rate=22_050, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    theirs = librosa.mel_frequencies(n_mels + 2, fmin=fmin, fmax=fmax or 11_025)[1:-1]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
 def test_filters_are_made_once_and_cannot_be_changed():
     assert dsp.mel_filters(**FILTERS[0]) is dsp.mel_filters(**FILTERS[0])
     with pytest.raises(ValueError, match="read-only"):
@@ -39,9 +46,9 @@ def test_filters_are_made_once_and_cannot_be_changed():
 def test_empty_filters_are_told():
     dsp.mel_filters.cache_clear()
     with pytest.warns(
-        UserWarning, match=r"n_mels=128: (\d+) empty filters .* lower n_mels, or raise n_fft or fmin"
+        UserWarning, match=r"n_mels=256: (\d+) empty filters .* lower n_mels, or raise n_fft or fmin"
     ) as said:
-        filters = dsp.mel_filters(sample_rate=22_050, n_fft=512, n_mels=128)
+        filters = dsp.mel_filters(sample_rate=22_050, n_fft=512, n_mels=256)
     assert f" {np.sum(filters.sum(axis=0) == 0)} empty" in str(said[0].message)
 
 

@@ -74,7 +74,7 @@ def test_istft_matches_librosa(noise, settings, length):
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_istft_matches_librosa_on_a_spectrum_of_no_wave(settings):
     rng = np.random.default_rng(1)
-    shape = (2, 1 + settings["n_fft"] // 2, 40)
+    shape = (2, 1 + settings["n_fft"] // 2, 99)
     spectrum = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
     theirs = librosa.istft(spectrum, **settings)
     ours = np.asarray(dsp.istft(swap(spectrum), **settings))
@@ -99,7 +99,7 @@ def test_istft_undoes_stft(seed, settings):
 def test_stft_undoes_istft_of_a_wave(noise):
     settings = dict(n_fft=256, hop_length=64)
     spectrum = dsp.stft(noise, **settings)
-    near(dsp.stft(dsp.istft(spectrum, **settings), **settings), np.asarray(spectrum))
+    near(dsp.stft(dsp.istft(spectrum, length=22_050, **settings), **settings), np.asarray(spectrum))
 
 
 def test_batch_equals_items(noise):

@@ -65,10 +65,10 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     sample_rate = loaded.experiment.features.sample_rate
     made = []
     for index, wave in enumerate(waves):
-        values = {name: round(float(column[index]), 4) for name, column in settings.items()}
+        values = controls.shown(knobs, settings, index)
         stem = out / f"sample_{index:03d}"
         audio.write(stem.with_suffix(".wav"), wave, sample_rate=sample_rate)
-        title = "  ".join(f"{name}={value:g}" for name, value in values.items() if value)
+        title = controls.caption(values)
         pictures.spectrogram(stem.with_suffix(".png"), wave, sample_rate=sample_rate, title=title)
         made.append({"file": f"{stem.name}.wav", "settings": values})
         print(f"{stem}.wav  {title}")

@@ -8,7 +8,7 @@ Names, numbers and defaults are librosa's; only the axes differ, time coming bef
 """
 
 from mgen.dsp.decibels import amplitude_to_decibels, decibels_to_amplitude, decibels_to_power, power_to_decibels
-from mgen.dsp.mel import mel_filters, mel_spectrogram
+from mgen.dsp.mel import mel_filters, mel_frequencies, mel_spectrogram
 from mgen.dsp.mel_inversion import mel_to_audio, mel_to_magnitude
 from mgen.dsp.phase import griffin_lim
 from mgen.dsp.stft import frame_count, istft, sample_count, stft, window
@@ -21,6 +21,7 @@ __all__ = [
     "griffin_lim",
     "istft",
     "mel_filters",
+    "mel_frequencies",
     "mel_spectrogram",
     "mel_to_audio",
     "mel_to_magnitude",

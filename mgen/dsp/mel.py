@@ -77,6 +77,12 @@ def mel_filters(
     return filters
 
 
+def mel_frequencies(*, sample_rate: float, n_mels: int, fmin: float = 0.0, fmax: float | None = None) -> np.ndarray:
+    """Centre of each mel filter, Hz: float64 [bands]. Same numbers as `librosa.mel_frequencies(n_mels + 2)[1:-1]`."""
+    edges = _hertz_to_mel(np.array([fmin, sample_rate / 2 if fmax is None else fmax], np.float64))
+    return _mel_to_hertz(np.linspace(*edges, n_mels + 2))[1:-1]
+
+
 def mel_spectrogram(
     wave: Array,
     *,

@@ -25,7 +25,6 @@ import functools
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from mgen import controls, losses

@@ -50,11 +50,11 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
       mgen.data.DataError: no usable data.
     """
     features, model = experiment.features, experiment.model
-    corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
-    spec = Spec(shape=tuple(features.shape), labels=tuple(corpus.labels))
     optimisers = {player: own.build(experiment.steps) for player, own in experiment.optimisers.items()}
     try:
         parallel.check_batch_size(experiment.batch_size)
+        corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
+        spec = Spec(shape=tuple(features.shape), labels=tuple(corpus.labels))
         losses = model.losses(spec)
         state = create_state(model.init(jax.random.key(experiment.seed), spec), optimisers)
     except ValueError as error:  # a field that does not fit the data, the features or this machine
@@ -63,7 +63,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir, keep=experiment.keep_checkpoints)
     restored = _resume(checkpoints, state, experiment, spec)
-    state = restored or state
+    state = parallel.place(restored or state)
     start, end = int(state.step), min(experiment.steps, stop_at or experiment.steps)
 
     main = jax.process_index() == 0
@@ -199,7 +199,7 @@ def _preview(log: Log, experiment: Experiment, spec: Spec, state: TrainState) ->
     settings = {name: np.concatenate([first[name], drawn[name]])[: experiment.preview_count] for name in first}
     waves = generate(experiment, spec, averaged(state), settings, seed=0)
     for index, wave in enumerate(waves):
-        title = ", ".join(f"{name} {values[index]:.2g}" for name, values in settings.items() if values[index])
+        title = controls.caption(controls.shown(knobs, settings, index))
         log.sound(step, f"preview_{index}", wave, sample_rate=experiment.features.sample_rate, title=title)
 
 

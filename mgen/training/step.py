@@ -92,7 +92,7 @@ def make_step(
             own = variables[player]
             gradient, output = jax.grad(own_loss, has_aux=True)(own["params"])
             gradient, collections = jax.lax.pmean((gradient, dict(output.updates)), AXIS)
-            norm = optax.global_norm(gradient)
+            norm = optax.tree.norm(gradient)
             fine = jnp.isfinite(norm)
             updates, moved = optimisers[player].update(gradient, optimiser[player], own["params"])
             played = {**own, **collections, "params": optax.apply_updates(own["params"], updates)}

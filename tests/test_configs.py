@@ -1,0 +1,88 @@
+"""Every config, found by itself: its smoke twin trains, samples, decodes, saves and restores."""
+
+import dataclasses
+import pathlib
+import runpy
+
+import jax
+import numpy as np
+import pytest
+
+from mgen import controls, parallel
+from mgen.contracts import Spec
+from mgen.data.loader import batches
+from mgen.training.checkpoint import digest, load
+from mgen.training.experiment import Experiment, from_json, to_json
+from mgen.training.loop import train
+from mgen.training.sampling import generate
+from mgen.training.step import averaged, create_state, make_step
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+
+
+def opened(experiment: Experiment):
+    features = experiment.features
+    corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
+    return corpus, Spec(shape=tuple(features.shape), labels=tuple(corpus.labels))
+
+
+@each_config
+def test_is_a_card_an_experiment_and_a_smoke_twin(path):
+    found = runpy.run_path(str(path))
+    assert "python train.py" in found["__doc__"]
+    for name in ("experiment", "smoke"):
+        assert isinstance(found[name], Experiment)
+        assert from_json(to_json(found[name])) == found[name]
+
+
+@each_config
+def test_smoke_trains_samples_saves_and_restores(path, tmp_path):
+    experiment = runpy.run_path(str(path))["smoke"]
+    state = train(experiment, tmp_path)
+    loaded = load(tmp_path)
+    assert digest(jax.device_get(loaded.state)) == digest(jax.device_get(state))
+    assert loaded.experiment == experiment
+    knobs = loaded.experiment.model.controls(loaded.spec)
+    assert knobs
+    settings = controls.settle(knobs, {}, count=3, rng=np.random.default_rng(0), vary=True)
+    waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=1)
+    assert waves.shape == (3, experiment.features.samples)
+    assert np.isfinite(waves).all()
+    again = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=1)
+    np.testing.assert_array_equal(waves, again)
+
+
+@each_config
+def test_every_players_gradient_is_nonzero_and_a_batch_can_be_learnt(path):
+    experiment = runpy.run_path(str(path))["smoke"]
+    corpus, spec = opened(experiment)
+    optimisers = {player: own.build(40) for player, own in experiment.optimisers.items()}
+    state = parallel.place(create_state(experiment.model.init(jax.random.key(0), spec), optimisers))
+    step = parallel.replicate(
+        make_step(experiment.model.losses(spec), optimisers, encode=experiment.features.encode, ema_decay=0.0)
+    )
+    batch = parallel.split(next(batches(corpus, "train", batch_size=experiment.batch_size, seed=0)))
+    history = []
+    for _ in range(40):
+        state, metrics = step(state, jax.random.key(0), batch)
+        history.append(jax.device_get(metrics))
+    for player in optimisers:
+        assert history[0][f"{player}/gradient_norm"] > 0
+        assert np.isfinite(history[-1][f"{player}/loss"])
+    if len(optimisers) == 1:
+        (player,) = optimisers
+        assert history[-1][f"{player}/loss"] < 0.7 * history[0][f"{player}/loss"]
+
+
+@each_config
+def test_full_size_is_consistent(path):
+    """Shapes of the real experiment, without its data: the model makes what the features decode."""
+    experiment = runpy.run_path(str(path))["experiment"]
+    smoke = runpy.run_path(str(path))["smoke"]
+    _, spec = opened(smoke)
+    spec = dataclasses.replace(spec, shape=tuple(experiment.features.shape))
+    variables = jax.eval_shape(lambda: experiment.model.init(jax.random.key(0), spec))
+    settings = {knob.name: np.zeros(2, np.float32) for knob in experiment.model.controls(spec)}
+    made = jax.eval_shape(lambda v: experiment.model.sample(v, jax.random.key(0), settings, spec), variables)
+    assert made.shape == (2, *experiment.features.shape)

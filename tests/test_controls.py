@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from mgen import controls
+from mgen.controls import Choice, Clip, Slider, Switch
+
+KNOBS = (Slider("tempo", 100, 140, 120, "bpm"), Switch("drums"), Switch("bass"), Choice("key", ("C", "D", "E")))
+
+
+def test_parses_what_a_person_types():
+    assert controls.parse(KNOBS, ["tempo=110", "drums=0.5", "key=D"]) == {"tempo": 110.0, "drums": 0.5, "key": 1.0}
+    assert controls.parse((Clip("seed"),), ["seed=a=b.wav"]) == {"seed": "a=b.wav"}
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("drms=1", "no control is named 'drms'; did you mean 'drums'? The controls are: tempo, drums, bass, key"),
+        ("zzz=1", "no control is named 'zzz' The controls are: tempo, drums, bass, key"),
+        ("drums", "drums: expected name=value, for example tempo=1"),
+        ("drums=loud", "drums=loud: expected a number from 0 to 1"),
+        ("drums=2", "drums=2: out of range, expected 0 to 1"),
+        ("drums=nan", "drums=nan: out of range, expected 0 to 1"),
+        ("tempo=90", "tempo=90: out of range, expected 100 to 140 bpm"),
+        ("key=H", "key=H: expected one of C, D, E"),
+    ],
+)
+def test_refuses_with_the_way_out(word, message):
+    with pytest.raises(ValueError) as error:
+        controls.parse(KNOBS, [word])
+    assert str(error.value) == message
+
+
+def test_encodes_to_zero_to_one_and_one_hot():
+    columns = np.array([[120, 0.5, 1, 2], [100, 0, 0, 0.5]], np.float32)
+    np.testing.assert_allclose(
+        controls.encode(KNOBS, columns), [[0.5, 0.5, 1, 0, 0, 1], [0, 0, 0, 0.5, 0.5, 0]], atol=1e-7
+    )
+
+
+def test_columns_follow_the_labels():
+    settings = {"key": [1.0], "bass": [0.2], "drums": [0.1], "tempo": [120.0]}
+    np.testing.assert_allclose(controls.columns(KNOBS, settings), [[120, 0.1, 0.2, 1]], atol=1e-7)
+
+
+def test_fixing_a_switch_turns_the_others_off_and_leaves_the_rest():
+    knobs = (Switch("a", default=1.0), Switch("b"), Slider("c", default=0.3))
+    rng = np.random.default_rng(0)
+    alone = controls.settle(knobs, {"b": 0.5}, count=2, rng=rng, vary=False)
+    assert {name: values.tolist() for name, values in alone.items()} == {
+        "a": [0, 0], "b": [0.5, 0.5], "c": [np.float32(0.3)] * 2,
+    }  # fmt: skip
+    defaults = controls.settle(knobs, {}, count=1, rng=rng, vary=False)
+    assert defaults["a"].tolist() == [1.0]
+
+
+def test_varying_draws_within_range_and_never_a_crowd_of_switches():
+    knobs = (*(Switch(f"song{i}") for i in range(9)), Slider("tempo", 100, 140), Choice("key", ("C", "D")))
+    drawn = controls.settle(knobs, {"key": 1.0}, count=50, rng=np.random.default_rng(0), vary=True)
+    on = np.stack([drawn[f"song{i}"] for i in range(9)]) > 0
+    assert set(on.sum(axis=0)) <= {1, 2}
+    assert on.any(axis=1).all()
+    assert 100 <= drawn["tempo"].min() < drawn["tempo"].max() <= 140
+    assert set(drawn["key"]) == {1.0}
+    again = controls.settle(knobs, {"key": 1.0}, count=50, rng=np.random.default_rng(0), vary=True)
+    assert all((drawn[name] == again[name]).all() for name in drawn)
+
+
+def test_says_what_each_control_is():
+    assert controls.describe(KNOBS[0]) == "tempo: 100 to 140 bpm, default 120"
+    assert controls.describe(KNOBS[3]) == "key: one of C, D, E, default C"
+    assert controls.describe(Clip("seed", help="where it starts")) == "seed: a sound file. where it starts"
+    settings = {"tempo": [120.0], "drums": [0.0], "bass": [0.5], "key": [2.0]}
+    values = controls.shown(KNOBS, settings, 0)
+    assert values == {"tempo": 120, "drums": 0, "bass": 0.5, "key": "E"}
+    assert controls.caption(values) == "tempo=120 bass=0.5 key=E"

@@ -1,0 +1,71 @@
+import dataclasses
+import json
+
+import pytest
+
+from mgen.contracts import Spec
+from mgen.controls import Choice, Slider
+from mgen.data.tones import Tones
+from mgen.features import LogMel
+from mgen.models.switch_decoder import SwitchDecoder
+from mgen.training.experiment import Experiment, differences, from_json, to_json
+from mgen.training.optimisers import Adam
+
+EXPERIMENT = Experiment(
+    data=Tones(tempo=(120.0, 120.0)),
+    features=LogMel(),
+    model=SwitchDecoder(upscale=4),
+    optimisers={"decoder": Adam(rate=0.1)},
+)
+
+
+def test_survives_json():
+    assert from_json(json.loads(json.dumps(to_json(EXPERIMENT)))) == EXPERIMENT
+    spec = Spec(shape=(512, 128), labels=(Slider("a", 1, 2, 1.5, "Hz", "help"), Choice("b", ("x", "y"))))
+    assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"type": "os.system", "command": "true"}, "os.system is not a type of mgen; a checkpoint may only name those"),
+        ({"type": "mgenius.x.Y"}, "mgenius.x.Y is not a type of mgen"),
+        ({"type": "mgen.features.Gone"}, "mgen.features.Gone does not exist in this version of mgen"),
+        ({"type": "mgen.commands.main"}, "mgen.commands.main is not a dataclass"),
+        ({"type": "mgen.features.LogMel", "bands": 3}, "unexpected keyword argument 'bands'; it was saved by another"),
+        ({"type": "mgen.features.LogMel", "floor_db": 3}, "features.floor_db: expected less than 0, got 3"),
+    ],
+)
+def test_a_checkpoint_cannot_name_what_it_likes(value, message):
+    with pytest.raises(ValueError) as error:
+        from_json(value)
+    assert message in str(error.value)
+
+
+def test_differences_are_named_and_what_is_only_said_is_free():
+    other = dataclasses.replace(EXPERIMENT, model=SwitchDecoder(upscale=8), seed=3, log_every=7, preview_count=1)
+    assert differences(to_json(EXPERIMENT), to_json(other)) == [
+        "model.upscale: saved 4, asked 8",
+        "seed: saved 0, asked 3",
+    ]
+    assert differences(to_json(EXPERIMENT), to_json(EXPERIMENT)) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("batch_size", 0, "batch_size: expected at least 1, got 0"),
+        ("steps", -1, "steps: expected at least 1, got -1"),
+        ("ema_decay", 1.0, "ema_decay: expected 0 <= ema_decay < 1, got 1.0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(EXPERIMENT, **{field: value})
+
+
+def test_learning_rate_rises_and_falls():
+    rate = Adam(rate=1.0, warmup=10, final=0.1).schedule(110)
+    assert [round(float(rate(step)), 3) for step in (0, 5, 10, 60, 110)] == [0.0, 0.5, 1.0, 0.55, 0.1]
+    assert float(Adam(rate=1.0, warmup=100, decay="none").schedule(20)(2)) == 1.0  # at most a tenth of the run
+    assert float(Adam(rate=1.0, warmup=0, decay="linear", final=0.0).schedule(10)(5)) == pytest.approx(0.5)

@@ -1,0 +1,110 @@
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from mgen.features import ComplexStft, LogMel, Waveform
+
+
+def tone(features, hertz=440.0, level=0.5, batch=()):
+    seconds = np.arange(features.samples) / features.sample_rate
+    wave = level * np.sin(2 * np.pi * hertz * seconds).astype(np.float32)
+    return np.broadcast_to(wave, (*batch, features.samples))
+
+
+SMALL = LogMel(sample_rate=16_000, frames=33, n_fft=1024, hop_length=256, n_mels=40)
+ALL = [Waveform(samples=4_096), SMALL, ComplexStft(frames=17)]
+
+
+@pytest.mark.parametrize("features", ALL, ids=lambda f: type(f).__name__)
+def test_shapes_and_batches(features):
+    wave = tone(features, batch=(2, 3)) * np.array([[1], [0.1]], np.float32)[:, None]
+    encoded = features.encode(wave)
+    assert encoded.shape == (2, 3, *features.shape)
+    assert encoded.dtype == jnp.float32
+    np.testing.assert_allclose(encoded[1, 2], features.encode(wave[1, 2]), atol=1e-5)
+    assert features.decode(encoded[0, 0], jax.random.key(0)).shape == (features.samples,)
+    assert np.abs(encoded).max() <= 1.05
+
+
+@pytest.mark.parametrize("features", ALL, ids=lambda f: type(f).__name__)
+def test_encode_is_differentiable_everywhere(features):
+    for wave in (tone(features), np.zeros(features.samples, np.float32)):
+        gradient = jax.grad(lambda x: features.encode(x).sum())(jnp.asarray(wave))
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("features", ALL, ids=lambda f: type(f).__name__)
+def test_a_wave_of_another_length_is_refused(features):
+    with pytest.raises(ValueError, match=rf"wave: expected \[..., samples={features.samples}\], got \(7,\)"):
+        features.encode(np.zeros(7, np.float32))
+
+
+def test_wrong_features_are_refused():
+    with pytest.raises(ValueError, match=r"features: expected \[\.\.\., frames=33, n_mels=40\], got \(40, 33\)"):
+        SMALL.decode(np.zeros((40, 33)), jax.random.key(0))
+    with pytest.raises(ValueError, match="features.floor_db: expected less than 0, got 3"):
+        LogMel(floor_db=3)
+    with pytest.raises(ValueError, match=r"features.bins: expected 1 to 501 \(1 \+ n_fft // 2\), got 600"):
+        ComplexStft(bins=600)
+    with pytest.raises(ValueError, match="features.compression: expected 0 < compression <= 1, got 2"):
+        ComplexStft(compression=2)
+
+
+def test_waveform_is_the_wave():
+    wave = tone(ALL[0])
+    np.testing.assert_array_equal(ALL[0].decode(ALL[0].encode(wave), jax.random.key(0)), wave)
+
+
+def test_log_mel_is_librosas_in_decibels(noise):
+    features = LogMel(sample_rate=22_050, frames=44, n_fft=2048, hop_length=512, n_mels=128)
+    wave = noise[0, : features.samples]
+    mel = librosa.feature.melspectrogram(y=wave, sr=22_050, n_fft=2048, hop_length=512, n_mels=128)
+    decibels = librosa.power_to_db(mel, ref=1.0, amin=1e-20, top_db=None)
+    ours = np.asarray(features.encode(wave)).T * 40 - 40
+    offset = decibels - ours
+    np.testing.assert_allclose(offset, offset.mean(), atol=1e-3)
+
+
+def test_log_mel_ends_of_its_range():
+    full = SMALL.encode(tone(SMALL, hertz=0.0, level=1.0) + tone(SMALL, hertz=250.0, level=1.0))
+    assert 0.9 < float(full.max()) < 1.05
+    assert np.all(np.asarray(SMALL.encode(np.zeros(SMALL.samples, np.float32))) == -1)
+
+
+def test_log_mel_silence_comes_back_as_silence():
+    silence = SMALL.decode(np.full(SMALL.shape, -1, np.float32), jax.random.key(0))
+    assert np.abs(silence).max() == 0
+
+
+def test_log_mel_decode_undoes_encode_as_far_as_it_can(real_audio):
+    wave, rate = soundfile.read(real_audio / "music" / "vibe_ace.ogg", dtype="float32", always_2d=True)
+    features = LogMel(sample_rate=rate, frames=128, n_fft=2048, hop_length=512, n_mels=128)
+    wave = wave.mean(axis=1)[rate * 5 : rate * 5 + features.samples]
+    encoded = features.encode(wave)
+    again = features.encode(features.decode(encoded, jax.random.key(0)))
+    loud = np.asarray(encoded) > 0  # above -40 dB, where it is heard
+    assert np.abs(again - encoded)[loud].mean() * 40 < 1.0  # decibels
+
+
+@pytest.mark.parametrize("compression", [1.0, 0.3])
+def test_complex_stft_loses_only_what_it_says(compression):
+    full = ComplexStft(sample_rate=16_000, frames=33, bins=513, n_fft=1024, hop_length=256, compression=compression)
+    wave = np.random.default_rng(0).normal(0, 0.1, full.samples).astype(np.float32)
+    np.testing.assert_allclose(full.decode(full.encode(wave), jax.random.key(0)), wave, atol=2e-6)
+    low = ComplexStft()  # 128 of 501 bins: up to 2032 Hz
+    low_tone, high_tone = tone(low, 261.6), tone(low, 5000.0)
+    back = np.asarray(low.decode(low.encode(low_tone + high_tone), jax.random.key(0)))
+    inner = slice(1000, -1000)
+    np.testing.assert_allclose(back[inner], low_tone[inner], atol=2e-3)
+
+
+def test_complex_stft_keeps_the_pitch():
+    """The original's notes came back two octaves high: forward and inverse did not share a window."""
+    features = ComplexStft()
+    back = np.asarray(features.decode(features.encode(tone(features, 261.63)), jax.random.key(0)))
+    spectrum = np.abs(np.fft.rfft(back * np.hanning(len(back))))
+    assert np.argmax(spectrum) * features.sample_rate / len(back) == pytest.approx(261.63, abs=0.3)
+    assert features.encode(tone(features, 261.63)).max() < 0.55

@@ -1,0 +1,146 @@
+import json
+import os
+import signal
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from mgen.training.checkpoint import CheckpointError, digest
+from mgen.training.loop import TrainingError, train
+from tests import toys
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_five_and_five_steps_are_ten(tmp_path):
+    """Bit-equal parameters, optimiser and running means, and the same log."""
+    whole = train(toys.experiment(), tmp_path / "whole")
+    half = train(toys.experiment(), tmp_path / "halves", stop_at=5)
+    assert int(half.step) == 5
+    rest = train(toys.experiment(), tmp_path / "halves")
+    assert int(rest.step) == 10
+    assert digest(jax.device_get(whole)) == digest(jax.device_get(rest))
+    assert digest(jax.device_get(whole)) != digest(jax.device_get(half))
+
+
+def test_a_killed_run_repeats_nothing_in_its_log(tmp_path):
+    train(toys.experiment(), tmp_path, stop_at=5)
+    with (tmp_path / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 6, "mean/loss": 1.0}\n{"step": 7, "mea')  # written after the last checkpoint, then killed
+    train(toys.experiment(), tmp_path)
+    steps = [line["step"] for line in lines(tmp_path) if "mean/loss" in line]
+    assert steps == [2, 4, 5, 6, 8, 10]
+
+
+def test_writes_what_it_found_and_what_it_measured(tmp_path):
+    train(toys.experiment(preview_every=10, preview_count=2), tmp_path)
+    assert (tmp_path / "data.txt").read_text() == "toy data\n"
+    assert json.loads((tmp_path / "experiment.json").read_text())["steps"] == 10
+    losses = [line["mean/loss"] for line in lines(tmp_path) if "mean/loss" in line]
+    assert losses[-1] < losses[0]
+    assert {"mean/rate", "steps_per_s", "input_wait", "skipped"} <= set(lines(tmp_path)[0])
+    assert [line["step"] for line in lines(tmp_path) if "validation/mean/loss" in line] == [5, 10]
+    names = sorted(path.name for path in (tmp_path / "previews").iterdir())
+    assert names == [f"0000010_preview_{i}.{suffix}" for i in (0, 1) for suffix in ("png", "wav")]
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["10", "5"]
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    first = train(toys.experiment(), tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    again = train(toys.experiment(), tmp_path)
+    assert digest(jax.device_get(first)) == digest(jax.device_get(again))
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_no_validation_data_is_no_obstacle(tmp_path, capsys):
+    train(toys.experiment(data=toys.ToyData(held_out=0)), tmp_path)
+    assert "no validation: the data has nothing to spare for it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number, capsys):
+    class Interrupting(toys.ToyCorpus):
+        asked = 0
+
+        def item(self, split, index, rng):
+            Interrupting.asked += 1
+            if Interrupting.asked == 13:
+                os.kill(os.getpid(), number)
+            return super().item(split, index, rng)
+
+    class Data(toys.ToyData):
+        def open(self, *, sample_rate, samples):
+            return Interrupting(self, samples)
+
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        train(toys.experiment(data=Data()), tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert "run the same command to go on" in capsys.readouterr().err
+    stopped = int(max((tmp_path / "checkpoints").iterdir(), key=lambda path: int(path.name)).name)
+    assert 0 < stopped < 10
+    rest = train(toys.experiment(data=Data()), tmp_path)
+    whole = train(toys.experiment(), tmp_path.with_name(tmp_path.name + "_whole"))
+    assert digest(jax.device_get(rest)) == digest(jax.device_get(whole))
+
+
+def test_another_experiment_in_the_same_folder_is_refused(tmp_path):
+    train(toys.experiment(), tmp_path)
+    with pytest.raises(CheckpointError) as error:
+        train(toys.experiment(model=toys.ToyModel(start=2.0), batch_size=8), tmp_path)
+    assert "model.start: saved 0.0, asked 2.0; batch_size: saved 4, asked 8. Use another --workdir" in str(error.value)
+    train(toys.experiment(log_every=1, checkpoint_every=2), tmp_path)  # only what is said, not what is learnt
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    class Model(toys.ToyModel):
+        def mean_loss(self, variables, rng, batch, *, train):
+            output = super().mean_loss(variables, rng, batch, train=train)
+            return output._replace(value=output.value / (batch["labels"].sum() * 0))
+
+    with pytest.raises(
+        TrainingError, match="mean/loss is not finite between steps 1 and 2.*The last checkpoint is good"
+    ):
+        train(toys.experiment(model=Model()), tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 6}, "batch_size: 6 does not divide over 4 devices; use a multiple of 4"),
+        ({"optimisers": {}}, r"optimisers: expected one for each of \['follower', 'mean'\], got \[\]"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named(tmp_path, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        train(toys.experiment(**changes), tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+def test_trains_outside_the_main_thread(tmp_path):
+    """Signals cannot be caught there; training goes on without."""
+    done = []
+    thread = threading.Thread(target=lambda: done.append(train(toys.experiment(steps=2), tmp_path)))
+    thread.start()
+    thread.join()
+    assert int(done[0].step) == 2
+
+
+def test_metrics_are_fetched_only_when_logged(tmp_path, monkeypatch):
+    fetched = []
+    real = jax.device_get
+    monkeypatch.setattr(jax, "device_get", lambda tree: fetched.append(1) or real(tree))
+    train(toys.experiment(log_every=10, validate_every=100, checkpoint_every=100), tmp_path)
+    logged = len(fetched)
+    fetched.clear()
+    longer = toys.experiment(log_every=100, validate_every=100, checkpoint_every=100, steps=30)
+    train(longer, tmp_path.with_name("longer"))
+    assert len(fetched) == logged
+    assert np.isfinite(lines(tmp_path)[0]["mean/loss"])

@@ -1,0 +1,53 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgen import parallel
+
+
+def test_several_devices_are_there():
+    assert jax.local_device_count() == 4, "conftest.py must run before jax starts"
+
+
+def double(x, key):
+    return 2 * x + jax.random.uniform(key)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7, 8])
+def test_spread_is_the_function_of_each_item(count):
+    x = np.arange(count * 5, dtype=np.float32).reshape(count, 5)
+    keys = jax.random.split(jax.random.key(0), count)
+    together = parallel.spread(double, x, keys)
+    assert together.shape == (count, 5)
+    for index in range(count):
+        np.testing.assert_array_equal(together[index], double(x[index], keys[index]))
+
+
+def test_replicate_averages_over_devices_and_keeps_the_state_whole():
+    def step(state, rng, batch):
+        mean = jax.lax.pmean(batch["wave"].mean(), parallel.AXIS)
+        return state + mean, {"mean": mean}
+
+    batch = {"wave": np.arange(8, dtype=np.float32)}
+    state, metrics = parallel.replicate(step)(jnp.ones(3), jax.random.key(0), parallel.split(batch))
+    np.testing.assert_allclose(state, np.full(3, 4.5))
+    assert float(metrics["mean"]) == 3.5
+
+
+def test_a_placed_state_compiles_once():
+    run = parallel.replicate(lambda state, rng, batch: (state + batch["x"].sum(), {}))
+    state, batch = parallel.place(jnp.zeros(3)), parallel.split({"x": np.ones(4, np.float32)})
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        lines = []
+        patch.setattr("logging.Logger.handle", lambda self, record: lines.append(record.getMessage()))
+        state, _ = run(state, jax.random.key(0), batch)
+        first = len(lines)
+        state, _ = run(state, jax.random.key(0), batch)
+    assert first > 0
+    assert not [line for line in lines[first:] if "ompil" in line]
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="batch_size: 6 does not divide over 4 devices; use a multiple of 4"):
+        parallel.check_batch_size(6)

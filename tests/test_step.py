@@ -1,0 +1,90 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mgen import parallel
+from mgen.contracts import LossOutput, Spec
+from mgen.training.step import averaged, create_state, make_step, make_validation
+from tests.toys import ToyModel
+
+SPEC = Spec(shape=(8,))
+BATCH = {"wave": np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)}
+
+
+def play(losses=None, steps=1, ema_decay=0.9, batch=BATCH, rate=0.1):
+    model = ToyModel()
+    optimisers = {player: optax.sgd(rate) for player in ("mean", "follower")}
+    state = create_state(model.init(jax.random.key(0), SPEC), optimisers)
+    first = jax.device_get(state)
+    step = parallel.replicate(
+        make_step(losses or model.losses(SPEC), optimisers, encode=lambda x: x, ema_decay=ema_decay)
+    )
+    for _ in range(steps):
+        state, metrics = step(state, jax.random.key(1), parallel.split(batch))
+    return first, state, metrics
+
+
+def test_each_player_moves_only_itself_and_sees_the_one_before_moved():
+    first, state, metrics = play()
+    before, after = first.variables, state.variables
+    assert not np.allclose(before["mean"]["params"]["value"], after["mean"]["params"]["value"])
+    gap = before["follower"]["params"]["value"] - after["mean"]["params"]["value"]  # mean has played already
+    expected = before["follower"]["params"]["value"] - 0.1 * 2 * gap / 3
+    np.testing.assert_allclose(after["follower"]["params"]["value"], expected, rtol=1e-6)
+    assert {"mean/loss", "mean/square", "mean/gradient_norm", "follower/loss", "skipped"} <= set(metrics)
+    assert int(state.step) == 1
+
+
+def test_other_collections_are_carried_and_averaged_over_devices():
+    _, state, _ = play(steps=3)
+    assert float(state.variables["follower"]["batch_stats"]["seen"]) == 3 * 2  # two items a device, three steps
+
+
+def test_an_update_that_is_not_finite_is_refused_whole():
+    bad = {"wave": BATCH["wave"].copy()}
+    bad["wave"][0, 0] = np.nan
+    first, state, metrics = play(batch=bad)
+    np.testing.assert_array_equal(
+        first.variables["mean"]["params"]["value"], state.variables["mean"]["params"]["value"]
+    )
+    assert int(state.skipped) == 1  # the follower does not look at the batch, so it played on
+    assert np.isnan(metrics["mean/loss"])
+
+
+def test_running_mean_follows():
+    first, state, _ = play()
+    new, old = state.variables["mean"]["params"]["value"], first.variables["mean"]["params"]["value"]
+    np.testing.assert_allclose(state.ema["mean"]["value"], old + 0.9 * (new - old), rtol=1e-5)  # warm-up: 1 / 10
+    np.testing.assert_array_equal(averaged(state)["mean"]["params"]["value"], state.ema["mean"]["value"])
+    _, state, _ = play(ema_decay=0.0, steps=2)
+    np.testing.assert_array_equal(state.ema["mean"]["value"], state.variables["mean"]["params"]["value"])
+
+
+def test_gradients_do_not_depend_on_the_number_of_devices():
+    def loss(variables, rng, batch, *, train):
+        value = jnp.mean((variables["mean"]["params"]["value"].sum() * batch["features"]) ** 2)
+        return LossOutput(value, {})
+
+    _, state, _ = play({"mean": loss})
+    x, before = BATCH["wave"], ToyModel().init(jax.random.key(0), SPEC)["mean"]["params"]["value"]
+    gradient = jax.grad(lambda value: jnp.mean((value.sum() * x) ** 2))(before)
+    np.testing.assert_allclose(state.variables["mean"]["params"]["value"], before - 0.1 * gradient, rtol=1e-5)
+
+
+def test_validation_trains_nothing_and_draws_no_noise():
+    model = ToyModel()
+    variables = model.init(jax.random.key(0), SPEC)
+    run = parallel.replicate(make_validation(model.losses(SPEC), encode=lambda x: x))
+    one = run(variables, jax.random.key(0), parallel.split(BATCH))
+    two = run(variables, jax.random.key(5), parallel.split(BATCH))
+    assert float(one["mean/loss"]) == float(two["mean/loss"])
+
+
+def test_one_optimiser_for_each_player():
+    variables = ToyModel().init(jax.random.key(0), SPEC)
+    with pytest.raises(
+        ValueError, match=r"optimisers: expected one for each of \['follower', 'mean'\], got \['mean'\]"
+    ):
+        create_state(variables, {"mean": optax.sgd(0.1)})
