@@ -17,8 +17,8 @@ from mgen.training.optimisers import Adam
 experiment = Experiment(
     data=Tones(tempo=(122.0, 122.0), key=("A",), pitch=(72, 72)),
     features=LogMel(sample_rate=22_050, frames=512, n_fft=2048, hop_length=512, n_mels=128),
-    model=SwitchDecoder(upscale=8, width=32, depth=1),
-    optimisers={"decoder": Adam(rate=3e-3, warmup=20)},
+    model=SwitchDecoder(upscale=4, width=32),
+    optimisers={"decoder": Adam(rate=5e-3, warmup=20)},
     batch_size=4,
     steps=300,
     ema_decay=0.98,

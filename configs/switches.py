@@ -19,7 +19,7 @@ from mgen.training.optimisers import Adam
 experiment = Experiment(
     data=Mixtures(songs=8),
     features=LogMel(sample_rate=22_050, frames=512, n_fft=2048, hop_length=512, n_mels=128),
-    model=SwitchDecoder(upscale=4, width=64, depth=1),
+    model=SwitchDecoder(upscale=4, width=64),
     optimisers={"decoder": Adam(rate=5e-3)},
     batch_size=8,
     steps=2_000,

@@ -70,14 +70,17 @@ def spread(function: Callable, *arrays: Any) -> Any:
       *arrays: batches with equal leading axes.
 
     Returns:
-      float arrays [batch, ...], on the first device.
+      NumPy arrays [batch, ...].
     """
     count, devices = len(arrays[0]), jax.local_device_count()
     rows = -(-count // devices)
     index = np.minimum(np.arange(rows * devices), count - 1)
 
     def deal(array: Any) -> Any:
-        dealt = array[index]
+        # By way of the host: pmap refuses what already lies on devices in another arrangement.
+        if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(deal(jax.random.key_data(array)), impl=jax.random.key_impl(array))
+        dealt = np.asarray(array)[index]
         return dealt.reshape(devices, rows, *dealt.shape[1:])
 
     results = _mapped(function)(*(deal(array) for array in arrays))

@@ -24,6 +24,12 @@ def test_spread_is_the_function_of_each_item(count):
         np.testing.assert_array_equal(together[index], double(x[index], keys[index]))
 
 
+def test_spread_takes_what_a_replicated_function_gave():
+    placed = parallel.place(np.ones((3, 5), np.float32))
+    keys = jax.random.split(jax.random.key(0), 3)
+    np.testing.assert_array_equal(parallel.spread(double, placed, keys)[2], double(np.ones(5, np.float32), keys[2]))
+
+
 def test_replicate_averages_over_devices_and_keeps_the_state_whole():
     def step(state, rng, batch):
         mean = jax.lax.pmean(batch["wave"].mean(), parallel.AXIS)

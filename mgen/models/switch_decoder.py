@@ -5,11 +5,12 @@ their mixture. The original (waveform) network "accurately returned the original
 noise for several non-zero inputs", because it had never seen two switches at once. Two things mend that here:
 
 1. It is trained on mixtures of the songs' waveforms with the matching vector of switches (`mgen.data.mixtures`).
-2. The `energy` head. Sound adds up in amplitude, not in decibels: the network's last layer is a handful of signed
-   amplitudes for each point, as the bins of a mel band are, and their summed squares become decibels at the very end.
-   Where the input is all switches nothing has a bias, so f(a x) = a f(x) for a >= 0: half a switch is 6 dB less and
-   no switch is silence by construction, and a mixture starts out as a superposition instead of having to be learnt
-   as the logarithm of a sum of exponentials. `head="decibel"` is the plain way, kept as the comparison.
+2. The `energy` head. Sounds add up in amplitude, not in decibels: the last layer is a handful of signed amplitudes for
+   each point, as the bins of a mel band are, and their summed squares become decibels at the very end. An exponential
+   gate that sees only the direction of the hidden vector, not its length, gives each point its level. Where all inputs
+   are switches nothing before the gate has a bias, so the amplitude f obeys f(a x) = a f(x) for a >= 0: half a switch
+   is 6 dB less and no switch is silence by construction, and a mixture starts out as a superposition instead of having
+   to be learnt as the logarithm of a sum of exponentials. `head="decibel"` is the plain way, kept as the comparison.
 
 Upscale factor r: the dense layer makes a grid of (frames / r, bins / r) points, and the last convolution has r * r
 channels for each output channel. For one 512 x 128 output: r = 2, 4, 8, 16, 32, 64 have 4, 16, 64, 256, 1024, 4096
@@ -25,9 +26,11 @@ import functools
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from mgen import controls, losses
+from mgen.arrays import EPSILON
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.layers import SubPixelConv, shuffle_sizes
 
@@ -62,34 +65,40 @@ class Decoder(nn.Module):
     def __call__(self, switches: Array) -> Array:
         """Turns the switches on."""
         frames, bins = shuffle_sizes(self.shape, self.upscale)
-        bias = not self.homogeneous
         # Sliders such as a filter's brightness are not gains: 0 is a setting, not silence, so they come with biases.
-        x = nn.Dense(frames * bins * self.width, use_bias=bias, kernel_init=nn.initializers.normal(1.0))(switches)
-        x = x.reshape(-1, frames, bins, self.width)  # [batch, frames/r, bins/r, width]
+        bias = not self.homogeneous
+        energy = self.head == "energy"
+        # Codes are small numbers times a large constant, because Adam moves every parameter by about the learning rate
+        # whatever its scale: this way a song is learnt in hundreds of steps and not in tens of thousands.
+        std, gain = (0.03, 1000.0) if energy else (0.1, 10.0)
+        codes = nn.Dense(frames * bins * self.width, use_bias=bias, kernel_init=nn.initializers.normal(std))
+        x = gain * codes(switches).reshape(-1, frames, bins, self.width)  # [batch, frames/r, bins/r, width]
         for _ in range(self.depth):
             x = Residual(use_bias=bias)(x)
-        channels = self.components if self.head == "energy" else 1
-        x = SubPixelConv(channels, self.upscale, use_bias=bias)(x)  # [batch, frames, bins, channels]
-        if self.head == "decibel":
-            return jnp.tanh(x[..., 0]) * 1.1  # the range is [-1, 1]; a little more keeps its ends within reach
+        if not energy:
+            return SubPixelConv(1, self.upscale)(x)[..., 0]  # [batch, frames, bins]
+        amplitudes = SubPixelConv(self.components, self.upscale, use_bias=bias)(x)  # [batch, frames, bins, components]
+        direction = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + EPSILON)
+        gate = jnp.exp(2 * SubPixelConv(1, self.upscale)(direction))  # [batch, frames, bins, 1]
+        energies = jnp.sum(jnp.square(gate * amplitudes), axis=-1)
         # Features are decibels scaled by their range: -1 is the floor, and `slope` the features per factor e in energy.
         slope = jnp.exp(self.param("log_slope", nn.initializers.constant(-2.2), ()))
-        return slope * jnp.log1p(jnp.sum(jnp.square(x), axis=-1)) - 1
+        return slope * jnp.log1p(energies) - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class SwitchDecoder:
     """Pixel-shuffle decoder from switches or sliders to one spectrogram (system 000)."""
 
-    upscale: int = 8
+    upscale: int = 4
     """Pixel-shuffle factor r; divides the frames and the bins of the features."""
     width: int = 64
     """Channels at the low resolution."""
-    depth: int = 2
+    depth: int = 1
     """Residual blocks at the low resolution."""
     head: Literal["energy", "decibel"] = "energy"
     """The last layer: summed squares of amplitudes, in which sounds superpose, or decibels directly."""
-    components: int = 4
+    components: int = 2
     """Amplitudes summed at each point by the energy head."""
 
     def _decoder(self, spec: Spec) -> Decoder:

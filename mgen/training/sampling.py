@@ -24,6 +24,7 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
       float32 [count, samples].
     """
     rng = jax.random.key(seed)
-    made = experiment.model.sample(variables, jax.random.fold_in(rng, 0), settings, spec)
+    sample = jax.jit(experiment.model.sample, static_argnames="spec")
+    made = sample(variables, jax.random.fold_in(rng, 0), settings, spec=spec)
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(made))
     return np.asarray(parallel.spread(experiment.features.decode, made, keys))
