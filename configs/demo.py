@@ -20,11 +20,11 @@ experiment = Experiment(
     model=SwitchDecoder(upscale=4, width=32),
     optimisers={"decoder": Adam(rate=5e-3, warmup=20)},
     batch_size=4,
-    steps=300,
+    steps=500,
     ema_decay=0.98,
     log_every=10,
     validate_every=100,
-    checkpoint_every=150,
+    checkpoint_every=250,
     preview_every=0,
 )
 

@@ -135,6 +135,7 @@ def test_a_mistyped_field_is_refused_with_the_nearest_name(run):
         (["demo", "--features.floor-db", "4"], "features.floor_db: expected less than 0, got 4.0"),
         (["demo", "--steps", "0"], "steps: expected at least 1, got 0"),
         (["demo", "--data.drums", "1", "0"], "drums"),
+        (["demo:smoke", "--workdir", "/dev/null/run"], "[Errno 20] Not a directory: '/dev/null/run'"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(run, arguments, message):

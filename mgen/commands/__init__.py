@@ -51,4 +51,5 @@ def _is_for_people(error: Exception) -> bool:
     from mgen.training.checkpoint import CheckpointError
     from mgen.training.loop import TrainingError
 
-    return isinstance(error, (AudioError, CheckpointError, DataError, TrainingError, UsageError))
+    # The operating system's own refusals (no permission, disk full) name the path and the reason.
+    return isinstance(error, (AudioError, CheckpointError, DataError, OSError, TrainingError, UsageError))

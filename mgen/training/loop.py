@@ -91,7 +91,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
             state, metrics = step(state, rng, batch)
             meter.add(metrics)
             log.advance()
-            last = number == end or bool(stop)
+            stopping = bool(stop)  # read once: a signal that comes later than this waits for the next step
+            last = number == end or stopping
             if number % experiment.log_every == 0 or last:
                 values = meter.read()
                 _check_finite(values, number, meter.steps_read)
@@ -105,7 +106,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
                 checkpoints.save(state, experiment, spec)
             if experiment.preview_every and (number % experiment.preview_every == 0 or number == experiment.steps):
                 _preview(log, experiment, spec, state)
-            if stop:
+            if stopping:
                 log.say(f"stopped at step {number}, saved in {workdir}; run the same command to go on")
                 raise KeyboardInterrupt
     return state
