@@ -16,6 +16,8 @@ SETTINGS = [
     dict(n_fft=256, hop_length=64, window="hamming", center=False),
 ]
 SMALL = dict(n_fft=64, hop_length=16)
+LIBROSA = dict(relaxation=1.0)  # its iteration knows no relaxation
+STARTS = ["tree", "scan", "random", "zeros"]
 
 
 def magnitude_of(wave, **settings):
@@ -43,7 +45,7 @@ def test_samples_match_librosa(noise, settings, n_iter, momentum):
     magnitude = magnitude_of(noise, **settings)
     more = dict(settings, n_iter=n_iter, momentum=momentum)
     theirs = librosa_griffin_lim(magnitude, 0, **more)
-    ours = dsp.griffin_lim(magnitude, rng=None, init=librosa_phases(magnitude, 0), **more)
+    ours = dsp.griffin_lim(magnitude, rng=None, init=librosa_phases(magnitude, 0), **LIBROSA, **more)
     assert ours.shape == theirs.shape and ours.dtype == jnp.float32
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
 
@@ -52,15 +54,16 @@ def test_samples_match_librosa(noise, settings, n_iter, momentum):
 def test_zero_phases_are_the_plain_start_of_librosa(noise, n_iter):
     settings = dict(n_fft=512, hop_length=128, n_iter=n_iter, length=22_050)
     magnitude = magnitude_of(noise, n_fft=512, hop_length=128)
+    settings = dict(settings, momentum=0.99)
     theirs = librosa.griffinlim(magnitude.swapaxes(-1, -2), init=None, **settings)
-    ours = dsp.griffin_lim(magnitude, rng=None, init="zeros", **settings)
+    ours = dsp.griffin_lim(magnitude, rng=None, init="zeros", **LIBROSA, **settings)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
 
 
 def test_spectral_convergence_matches_librosa(noise):
     settings = dict(n_fft=1024, hop_length=256)
     magnitude = magnitude_of(noise[0], **settings)
-    ours = dsp.griffin_lim(magnitude, rng=None, init=librosa_phases(magnitude, 0), **settings)
+    ours = dsp.griffin_lim(magnitude, init=librosa_phases(magnitude, 0), momentum=0.99, **LIBROSA, **settings)
     theirs = librosa_griffin_lim(magnitude, 0, n_iter=32, **settings)
     assert abs(convergence(ours, magnitude, **settings) - convergence(theirs, magnitude, **settings)) < 1e-5
 
@@ -72,20 +75,26 @@ def test_true_phases_are_kept(noise):
     np.testing.assert_allclose(dsp.griffin_lim(jnp.abs(spectrum), **arguments), noise, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("n_iter, tolerance", [(1, 1e-6), (8, 1e-4)])  # the last digits grow as against librosa
-def test_batch_equals_items(noise, n_iter, tolerance):
+# The last digits, in which transforms of other batch sizes differ, grow as they do against librosa; a relaxed iteration
+# makes more of them (measured 2.3e-6 after 1, 2.2e-4 after 8).
+@pytest.mark.parametrize(
+    "relaxation, n_iter, tolerance", [(1.0, 1, 1e-6), (1.0, 8, 1e-4), (1.25, 1, 5e-6), (1.25, 8, 1e-3)]
+)
+@pytest.mark.parametrize("init", STARTS)
+def test_batch_equals_items(noise, init, relaxation, n_iter, tolerance):
     magnitude = magnitude_of(noise * np.float32([[10], [1], [0.01]]), **SMALL)
     rng = jax.random.key(3)
-    together = dsp.griffin_lim(magnitude.reshape(3, 1, *magnitude.shape[1:]), rng=rng, n_iter=n_iter, **SMALL)
+    more = dict(n_iter=n_iter, init=init, relaxation=relaxation, **SMALL)
+    together = dsp.griffin_lim(magnitude.reshape(3, 1, *magnitude.shape[1:]), rng=rng, **more)
     for item in range(3):
-        alone = dsp.griffin_lim(magnitude[item], rng=jax.random.fold_in(rng, item), n_iter=n_iter, **SMALL)
+        alone = dsp.griffin_lim(magnitude[item], rng=jax.random.fold_in(rng, item), **more)
         np.testing.assert_allclose(together[item, 0], alone, rtol=0, atol=tolerance * np.abs(alone).max())
 
 
 def test_items_and_keys_differ(noise):
     magnitude = magnitude_of(noise[:1], **SMALL).repeat(2, axis=0)
-    first, second = dsp.griffin_lim(magnitude, rng=jax.random.key(0), n_iter=2, **SMALL)
-    other, _ = dsp.griffin_lim(magnitude, rng=jax.random.key(1), n_iter=2, **SMALL)
+    first, second = dsp.griffin_lim(magnitude, rng=jax.random.key(0), init="random", n_iter=2, **SMALL)
+    other, _ = dsp.griffin_lim(magnitude, rng=jax.random.key(1), init="random", n_iter=2, **SMALL)
     assert np.abs(first - second).max() > 0.01 and np.abs(first - other).max() > 0.01
 
 
@@ -98,7 +107,7 @@ def test_scales_with_the_magnitude(seed, octaves):
     np.testing.assert_allclose(scaled / gain, wave, rtol=0, atol=1e-6 * np.abs(wave).max())
 
 
-@pytest.mark.parametrize("init", ["random", "zeros"])
+@pytest.mark.parametrize("init", STARTS)
 def test_silence_stays_silent(init):
     wave = dsp.griffin_lim(np.zeros((2, 40, 33), np.float32), rng=jax.random.key(0), init=init, **SMALL)
     np.testing.assert_array_equal(wave, 0)
@@ -110,8 +119,46 @@ def test_length(length):
     assert dsp.griffin_lim(magnitude, rng=jax.random.key(0), n_iter=1, length=length, **SMALL).shape == (length,)
 
 
-def loss_of(magnitude, weights, n_iter=3):
-    wave = dsp.griffin_lim(magnitude, rng=jax.random.key(0), n_iter=n_iter, **SMALL)
+@pytest.mark.parametrize("octaves", [-66, 66])  # 1e-20 and 1e+20
+@pytest.mark.parametrize("init", STARTS)
+def test_scales_beyond_the_squares_of_float32(init, octaves):
+    magnitude = np.abs(np.random.default_rng(0).normal(size=(12, 33))).astype(np.float32)
+    gain = np.float32(2.0**octaves)
+    wave = dsp.griffin_lim(magnitude, rng=jax.random.key(0), init=init, n_iter=4, **SMALL)
+    scaled = dsp.griffin_lim(gain * magnitude, rng=jax.random.key(0), init=init, n_iter=4, **SMALL)
+    np.testing.assert_array_equal(scaled / gain, wave)
+
+
+@pytest.mark.parametrize("start", [dsp.tree_phases, dsp.scan_phases])
+def test_named_starts_are_their_phases(noise, start):
+    magnitude = magnitude_of(noise, **SMALL)
+    named = dsp.griffin_lim(magnitude, init=start.__name__.removesuffix("_phases"), n_iter=2, **SMALL)
+    np.testing.assert_array_equal(named, dsp.griffin_lim(magnitude, init=start(magnitude, **SMALL), n_iter=2, **SMALL))
+
+
+@pytest.mark.parametrize("init", ["tree", "scan"])
+def test_found_starts_are_constant_to_differentiation(init):
+    magnitude = np.abs(np.random.default_rng(0).normal(size=(6, 33))).astype(np.float32)
+    phases = dict(tree=dsp.tree_phases, scan=dsp.scan_phases)[init](magnitude, **SMALL)
+
+    def loss(magnitude, init):
+        return jnp.sum(dsp.griffin_lim(magnitude, init=init, n_iter=2, **SMALL)[::3])
+
+    gradient = jax.grad(loss)(magnitude, init)
+    assert np.abs(gradient).max() > 0
+    np.testing.assert_allclose(gradient, jax.grad(loss)(magnitude, phases), rtol=0, atol=1e-6)
+
+
+def test_relaxation_lowers_the_error(noise):
+    settings = dict(n_fft=512, hop_length=128)
+    magnitude = magnitude_of(noise[0], **settings)
+    both = [dsp.griffin_lim(magnitude, n_iter=10, relaxation=r, **settings) for r in (1.0, 1.25)]
+    plain, relaxed = (convergence(wave, magnitude, **settings) for wave in both)
+    assert relaxed < plain
+
+
+def loss_of(magnitude, weights, n_iter=3, init="random"):
+    wave = dsp.griffin_lim(magnitude, rng=jax.random.key(0), init=init, n_iter=n_iter, **SMALL)
     return jnp.vdot(weights, wave)
 
 
@@ -122,18 +169,19 @@ def test_gradient_agrees_with_finite_differences():
     gradient = np.asarray(jax.grad(loss_of)(magnitude, weights))
     direction = (gradient / np.linalg.norm(gradient)).astype(np.float32)
     # Steps as large as float32 wants, of the sixth order.
-    step = np.float32(0.02)
+    step = np.float32(0.015)
     at = {k: float(loss_of(magnitude + k * step * direction, weights)) for k in (-3, -2, -1, 1, 2, 3)}
     slope = (45 * (at[1] - at[-1]) - 9 * (at[2] - at[-2]) + (at[3] - at[-3])) / (60 * step)
     np.testing.assert_allclose(slope, np.linalg.norm(gradient), rtol=1e-4)
 
 
 @pytest.mark.parametrize("silent", [slice(None), slice(10, 40)], ids=["all", "most"])
-def test_gradient_is_finite_in_silence(silent):
+@pytest.mark.parametrize("init", STARTS)
+def test_gradient_is_finite_in_silence(silent, init):
     magnitude = np.ones((40, 33), np.float32)
     magnitude[silent] = 0
     weights = np.random.default_rng(0).normal(size=624).astype(np.float32)
-    assert np.all(np.isfinite(jax.grad(loss_of)(magnitude, weights, n_iter=8)))
+    assert np.all(np.isfinite(jax.grad(loss_of)(magnitude, weights, n_iter=8, init=init)))
 
 
 FLOATS = np.ones((40, 33), np.float32)
@@ -150,11 +198,17 @@ REFUSALS = [
     (FLOATS, dict(win_length=65), "win_length=65: expected 1 to n_fft=64"),
     (FLOATS, dict(n_iter=-1), "n_iter=-1: expected 0 or more; 32 is usual"),
     (FLOATS, dict(momentum=1.5), "momentum=1.5: expected 0 to 1, beyond which it diverges; 0.99 is usual"),
-    (FLOATS, dict(init="ones"), "init='ones': unknown, expected random, zeros or an array of phases in radians"),
+    (
+        FLOATS,
+        dict(init="ones"),
+        "init='ones': unknown, expected tree, scan, random, zeros or an array of phases in radians",
+    ),
     (FLOATS, dict(init=FLOATS[:, :1]), r"init: expected \[frames=40, bins=33\], got \(40, 1\)"),
     (FLOATS[None], dict(init=FLOATS), r"init: expected \[axis 0=1, frames=40, bins=33\], got \(40, 33\)"),
     (FLOATS, dict(init=FLOATS + 0j), "init: expected phases in radians as floats, got complex64; take the angle first"),
-    (FLOATS, dict(rng=None), "rng=None: random starting phases need a key; .* or init='zeros'"),
+    (FLOATS, dict(relaxation=0.5), "relaxation=0.5: expected 1 to 1.5, beyond which it diverges; 1.25 is usual"),
+    (FLOATS, dict(rng=None, init="random"), "rng=None: random starting phases need a key; .* or init='tree'"),
+    (FLOATS * np.nan, {}, "magnitude: 1320 of 1320 values are NaN or infinite; repair them first"),
 ]
 
 

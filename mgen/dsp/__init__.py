@@ -11,9 +11,13 @@ from mgen.dsp.decibels import amplitude_to_decibels, decibels_to_amplitude, deci
 from mgen.dsp.mel import mel_filters, mel_frequencies, mel_spectrogram
 from mgen.dsp.mel_inversion import mel_to_audio, mel_to_magnitude
 from mgen.dsp.phase import griffin_lim
+from mgen.dsp.phase_gradient import phase_gradient
+from mgen.dsp.phase_scan import ScanFrames, scan_frames, scan_phases, scan_step
+from mgen.dsp.phase_tree import tree_phases
 from mgen.dsp.stft import frame_count, istft, sample_count, stft, window
 
 __all__ = [
+    "ScanFrames",
     "amplitude_to_decibels",
     "decibels_to_amplitude",
     "decibels_to_power",
@@ -25,8 +29,13 @@ __all__ = [
     "mel_spectrogram",
     "mel_to_audio",
     "mel_to_magnitude",
+    "phase_gradient",
     "power_to_decibels",
     "sample_count",
+    "scan_frames",
+    "scan_phases",
+    "scan_step",
     "stft",
+    "tree_phases",
     "window",
 ]

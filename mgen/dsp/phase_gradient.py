@@ -2,11 +2,13 @@
 
 Under a Gaussian window the transform of any wave is an analytic function times a known factor, so its log magnitude and
 its phase determine each other like the two halves of an analytic function: the phase turns faster than its bin says
-where the magnitude rises with frequency, and is steep in frequency where the magnitude changes in time. A Hann window is
-near enough to a Gaussian. `phase_tree` and `phase_scan` are two ways to add these derivatives up.
+where the magnitude rises with frequency, and is steep in frequency where the magnitude changes in time. A Hann window
+is near enough to a Gaussian. `phase_tree` and `phase_scan` are two ways to add these derivatives up.
 """
 
 from __future__ import annotations
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +41,7 @@ def log_magnitude(magnitude: Array) -> Array:
     return jnp.log(jnp.maximum(magnitude / jnp.where(largest > 0, largest, 1), _FLOOR))
 
 
+@functools.partial(jax.jit, static_argnames=("n_fft", "hop_length", "win_length", "window"))
 def phase_gradient(
     magnitude: Array, *, n_fft: int, hop_length: int, win_length: int | None = None, window: str = "hann"
 ) -> tuple[Array, Array]:
@@ -106,8 +109,8 @@ def phase_steps(time_gradient: Array, bin_gradient: Array) -> tuple[Array, Array
       bin_gradient: float32 [..., frames, bins], radians per bin.
 
     Returns:
-      float32 [..., frames - 1, bins], from each frame to the next, and float32 [..., frames, bins - 1], from each bin to
-      the next, in radians.
+      float32 [..., frames - 1, bins], radians from each frame to the next, and float32 [..., frames, bins - 1],
+      radians from each bin to the next.
     """
     along_time = (time_gradient[..., 1:, :] + time_gradient[..., :-1, :]) / 2
     along_bins = (bin_gradient[..., 1:] + bin_gradient[..., :-1]) / 2
@@ -117,3 +120,19 @@ def phase_steps(time_gradient: Array, bin_gradient: Array) -> tuple[Array, Array
 def wrap(phases: Array) -> Array:
     """Phases in radians, brought to -pi..pi."""
     return phases - np.float32(2 * np.pi) * lax.round(phases / np.float32(2 * np.pi))
+
+
+def check_finite(magnitude: Array) -> None:
+    """Refuses magnitudes that are NaN or infinite, where they are at hand: while tracing, nothing can be said.
+
+    Raises:
+      ValueError: some values are not finite; the message counts them.
+    """
+    if isinstance(magnitude, jax.core.Tracer):
+        return
+    broken = int(np.size(magnitude) - jnp.isfinite(magnitude).sum())
+    if broken:
+        raise ValueError(
+            f"magnitude: {broken} of {np.size(magnitude)} values are NaN or infinite; repair them first, "
+            "for example with jnp.nan_to_num"
+        )
