@@ -47,9 +47,9 @@ class Waveform:
 class LogMel:
     """Decibels of a mel power spectrogram, float32 [frames, n_mels]: -1 is `floor_db`, 1 is a full-scale sine.
 
-    Loses the phase (found again by Griffin-Lim), the fine structure inside a mel band (found again as the non-negative
-    power spectrum of least squares), everything below the floor, and the samples after the last whole hop. The decibels
-    themselves lose nothing above the floor.
+    Loses the phase and the fine structure inside a mel band (both found again together, see `dsp.mel_to_audio`),
+    everything below the floor, and the samples after the last whole hop. The decibels themselves lose nothing above the
+    floor.
     """
 
     sample_rate: int = 22_050
@@ -71,7 +71,7 @@ class LogMel:
     floor_db: float = -80.0
     """Quietest value kept, decibels below a full-scale sine."""
     n_iter: int = 32
-    """Griffin-Lim iterations of `decode`."""
+    """Iterations of `decode`, see `dsp.mel_to_audio`."""
 
     def __post_init__(self):
         """Refuses an empty range."""
