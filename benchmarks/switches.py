@@ -34,6 +34,8 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
     loaded = load(workdir)
     experiment, spec, features = loaded.experiment, loaded.spec, loaded.experiment.features
     corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
+    if not hasattr(corpus, "held_out"):
+        raise SystemExit(f"{workdir}: measures runs on Mixtures, not on {type(experiment.data).__name__}")
     if tuple(corpus.labels) != spec.labels:
         raise SystemExit(f"{workdir}: {experiment.data.path} no longer holds the songs it was trained on")
     songs, labels = len(corpus.labels), [label.name for label in corpus.labels]
@@ -53,7 +55,7 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
     heard = l1(encode(parallel.spread(features.decode, alone, keys)), real)
     best = l1(encode(parallel.spread(features.decode, real, keys)), real)  # what the inversion alone costs
 
-    held = {frozenset(pair) for pair in corpus.held_out} or {frozenset((i, (i + 1) % songs)) for i in range(songs)}
+    held = {frozenset(pair) for pair in corpus.held_out}
     pairs = []
     for i, j in itertools.combinations(range(songs), 2):
         weights = np.zeros((1, songs), np.float32)
@@ -68,6 +70,9 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
     def count(chosen):
         return f"{sum(pair['right'] for pair in chosen)} of {len(chosen)}"
 
+    def distance(chosen):
+        return round(float(np.mean([pair["to_mixture_db"] for pair in chosen])), 2) if chosen else "-"
+
     out, rest = [p for p in pairs if p["held_out"]], [p for p in pairs if not p["held_out"]]
     row = {
         "run": name,
@@ -78,11 +83,13 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
         "heard, dB": round(float(heard.mean()), 2),
         "held-out pairs right": count(out),
         "other pairs right": count(rest),
-        "held-out mixture, dB": round(float(np.mean([p["to_mixture_db"] for p in out])), 2),
-        "other mixture, dB": round(float(np.mean([p["to_mixture_db"] for p in rest])), 2),
+        "held-out mixture, dB": distance(out),
+        "other mixture, dB": distance(rest),
     }
     details = {
         "row": row,
+        "seed": experiment.seed,
+        "clip_s": features.samples / features.sample_rate,
         "songs": [
             {
                 "song": label,
@@ -110,12 +117,13 @@ def main() -> None:
         workdir, _, name = run.partition("=")
         measured.append(measure(pathlib.Path(workdir), name or pathlib.Path(workdir).name))
     table = [row for row, _ in measured]
-    songs = len(measured[0][1]["songs"])
+    first = measured[0][1]
     about = (
-        f"Switch decoder on {songs} real pieces, one clip of 11.9 s each; distances are mean absolute decibels of the "
-        "log-mel spectrogram, solo as a share of the mean spectrogram's."
+        f"Switch decoder on {len(first['songs'])} real pieces, one clip of {first['clip_s']:.1f} s each; distances are "
+        "mean absolute decibels of the log-mel spectrogram, solo as a share of the mean spectrogram's."
     )
-    path = record(asked.name, table=table, seed=0, about=about, details=[details for _, details in measured])
+    details = [details for _, details in measured]
+    path = record(asked.name, table=table, seed=first["seed"], about=about, details=details)
     print(markdown(table) + f"\nwrote {path}")
 
 

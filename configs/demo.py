@@ -1,4 +1,4 @@
-"""Demo: sliders to twelve seconds of synthetic house music, trained in about a minute on two CPU cores.
+"""Demo: sliders to twelve seconds of synthetic house music, trained in a few hundred steps.
 
     python train.py                                   # this experiment, into runs/demo
     python sample.py runs/demo --set drums=1 bass=0.5
@@ -19,12 +19,12 @@ experiment = Experiment(
     features=LogMel(sample_rate=22_050, frames=512, n_fft=2048, hop_length=512, n_mels=128),
     model=SwitchDecoder(upscale=4, width=32),
     optimisers={"decoder": Adam(rate=5e-3, warmup=20)},
-    batch_size=4,
-    steps=500,
+    batch_size=8,
+    steps=300,
     ema_decay=0.98,
     log_every=10,
     validate_every=100,
-    checkpoint_every=250,
+    checkpoint_every=150,
     preview_every=0,
 )
 

@@ -54,7 +54,12 @@ class AudioError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
+
+
+def printable(text: str) -> str:
+    """`text` with those bytes of file names that are not UTF-8 as backslash escapes, so that it can be written."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,7 @@ def read(
     """Reads a sound file, or an excerpt of it, as mono: the mean of its channels, resampled with soxr HQ.
 
     An excerpt equals the same span of the whole file to 1e-4, and is decoded without the rest of the file.
+    A cut Ogg, Opus or MP3 is read as far as it goes: these are streams, and whole MP3s exist that promise too much.
 
     Args:
       path: wav, flac, ogg (Vorbis, Opus), mp3, aiff and whatever else libsndfile knows; any rate and channel count.
@@ -102,7 +108,7 @@ def read(
       the file's own: MP3s often decode to a little above 1.
 
     Raises:
-      AudioError: the file is missing, empty, truncated, unreadable, no sound file, holds NaN, or ends before start_s.
+      AudioError: the file is missing, empty, a cut wav, aiff or flac, no sound file, holds NaN, or ends before start_s.
       ValueError: sample_rate or duration_s is not positive, or start_s is negative.
     """
     path = pathlib.Path(path)
@@ -132,9 +138,7 @@ def read(
     wave = wave[begin - steps * step_out :]
     if not len(wave):
         raise AudioError(path, f"ends before {start_s:g} s" if begin else "holds no samples")
-    if duration_s is not None:
-        wave = wave[: round(duration_s * sample_rate)]
-    return np.ascontiguousarray(wave, np.float32)
+    return np.ascontiguousarray(wave[: None if duration_s is None else round(duration_s * sample_rate)], np.float32)
 
 
 def write(path: str | os.PathLike[str], wave: Any, *, sample_rate: int, subtype: str = "PCM_16") -> None:
@@ -157,7 +161,7 @@ def write(path: str | os.PathLike[str], wave: Any, *, sample_rate: int, subtype:
     if wave.dtype.kind in "iub":
         raise ValueError(f"wave: expected floats in [-1, 1], got {wave.dtype}; divide by its full scale first")
     wave = wave.astype(np.float32)
-    if path.suffix.lower() not in WRITABLE:
+    if (form := WRITABLE.get(path.suffix.lower())) is None:
         raise AudioError(path, f"cannot write {path.suffix or 'a file without suffix'}; name it .wav or .flac")
     if not len(wave):
         raise AudioError(path, "not written: the wave holds no samples")
@@ -167,7 +171,6 @@ def write(path: str | os.PathLike[str], wave: Any, *, sample_rate: int, subtype:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            form = WRITABLE[path.suffix.lower()]
             soundfile.write(file, _quantised(wave, subtype), sample_rate, format=form, subtype=subtype)
         part.replace(path)
     except (OSError, ValueError, soundfile.SoundFileError) as error:
@@ -211,10 +214,10 @@ def _open(path: pathlib.Path) -> Iterator[Any]:
         raise AudioError(path, "is empty (0 bytes)")
     codec = UNDECODABLE.get(path.suffix.lower())
     if codec or head[4:8] == b"ftyp":  # the latter is an MP4 by any other name
-        command = f"ffmpeg -i {shlex.quote(path.name)} {shlex.quote(path.stem + '.flac')}"
+        command = f"ffmpeg -i {shlex.quote(printable(path.name))} {shlex.quote(printable(path.stem) + '.flac')}"
         raise AudioError(path, f"{codec or 'AAC'} cannot be decoded; convert it: {command}")
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # as bytes, because soundfile cannot encode every name
     except soundfile.SoundFileError as error:
         reason = "not a sound file, or its header is damaged"
         # For a bad MP3 libsndfile blames a missing file, which it is not.
@@ -227,7 +230,7 @@ def _open(path: pathlib.Path) -> Iterator[Any]:
 
 
 def _refuse_truncated(path: pathlib.Path, file: Any) -> None:
-    """Raises where the header promises more bytes than there are: libsndfile only notes it in its log."""
+    """Raises where a WAV or AIFF promises more bytes than there are, which libsndfile only notes in its log."""
     found = re.search(r"\b(?:data|SSND) *: *(\d+) \(should be (\d+)\)", file.extra_info)
     if found and int(found[2]) < int(found[1]) < _STREAMED:
         raise AudioError(path, f"truncated: its header promises {found[1]} bytes of sound, {found[2]} are there")
@@ -238,9 +241,7 @@ def _decode(path: pathlib.Path, file: Any, start: int, stop: int | None) -> np.n
     import soundfile
 
     if file.format != "MP3":
-        if start >= file.frames:
-            return np.zeros(0, np.float32)
-        return _mono(file, start, stop)
+        return _mono(file, start, stop) if start < file.frames else np.zeros(0, np.float32)
     if stop is not None and stop <= file.frames:
         with contextlib.suppress(soundfile.SoundFileError):  # beyond the end of a truncated file
             wave = _mono(file, start, stop)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from mgen.controls import Control, Label, Settings
+from mgen.controls import Control, Settings
 
 Array = jax.Array
 #: One step's input: `wave` and `labels` from the data, `features` added by the step. Every leading axis is the batch.
@@ -32,16 +32,18 @@ class Spec:
     """What a model needs to know of its data and features; saved in the checkpoint, so sampling never needs them."""
 
     shape: tuple[int, ...]  # of one encoded item, without the batch
-    labels: tuple[Label, ...] = ()  # one per column of batch["labels"]
+    labels: tuple[Control, ...] = ()  # one per column of batch["labels"]
 
 
 class Corpus(Protocol):
     """Opened data: items by number. The loader shuffles, batches, shards and prefetches; a corpus only answers."""
 
-    labels: tuple[Label, ...]
+    labels: tuple[Control, ...]
     """What is known of every clip, one control per column of `item(...)["labels"]`."""
     report: str
     """What was found: counts, durations, rates, channels, and every rejected file with its reason."""
+    fingerprint: str
+    """A digest of what the data is, wherever it lies: a resumed run refuses to go on with other data."""
 
     def size(self, split: str) -> int:
         """Distinct items in `split`, "train" or "validation"; 0 where the data has none to spare for validation."""

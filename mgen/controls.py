@@ -103,35 +103,22 @@ class Choice:
         return (1 - distance).clip(0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """A piece of sound that the model starts from or imitates; its value is a path, read by whoever asks."""
-
-    name: str
-    help: str = ""
-
-    def parse(self, text: str) -> str:
-        """A path stays a path."""
-        return text
-
-
-Control = Slider | Switch | Choice | Clip
-Label = Slider | Switch | Choice
-#: Control name to its value: float32 [count] for Slider, Switch and Choice, float32 [count, samples] for Clip.
+Control = Slider | Switch | Choice
+#: Control name to its values in the control's unit, float32 [count]; of a Choice, the indices.
 Settings = Mapping[str, Any]
 
 
-def encode(labels: Sequence[Label], columns: Array) -> Array:
+def encode(labels: Sequence[Control], columns: Array) -> Array:
     """What a network is given of its labels: float32 [batch, labels] to [batch, sum of the labels' widths], in 0..1."""
     return jax.numpy.concatenate([label.encode(columns[:, i]) for i, label in enumerate(labels)], axis=1)
 
 
-def columns(labels: Sequence[Label], settings: Settings) -> Array:
+def columns(labels: Sequence[Control], settings: Settings) -> Array:
     """Settings in the order of `labels`: {name: [count]} to float32 [count, labels], the layout of batch["labels"]."""
     return jax.numpy.stack([jax.numpy.asarray(settings[label.name], jax.numpy.float32) for label in labels], axis=1)
 
 
-def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float | str]:
+def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float]:
     """Reads `name=value` as a person types it.
 
     Raises:
@@ -151,7 +138,7 @@ def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, 
 
 
 def settle(
-    controls: Sequence[Label], fixed: Mapping[str, float], *, count: int, rng: np.random.Generator, vary: bool
+    controls: Sequence[Control], fixed: Mapping[str, float], *, count: int, rng: np.random.Generator, vary: bool
 ) -> dict[str, np.ndarray]:
     """Settings for `count` sounds: what is fixed stays, the rest is at its default, or is drawn where `vary` is true.
 
@@ -184,7 +171,7 @@ def caption(values: Mapping[str, float | str]) -> str:
     )
 
 
-def shown(controls: Sequence[Label], settings: Settings, index: int) -> dict[str, float | str]:
+def shown(controls: Sequence[Control], settings: Settings, index: int) -> dict[str, float | str]:
     """The settings of sound number `index` as a person would type them."""
     return {control.name: control.show(float(settings[control.name][index])) for control in controls}
 
@@ -197,6 +184,4 @@ def describe(control: Control) -> str:
             what = f"{span}, default {control.default:g}"
         case Choice():
             what = f"one of {', '.join(control.options)}, default {control.options[control.default]}"
-        case Clip():
-            what = "a sound file"
     return f"{control.name}: {what}" + (f". {control.help}" if control.help else "")

@@ -27,6 +27,10 @@ class Waveform:
     samples: int = 16_384
     """Samples of a clip."""
 
+    def __post_init__(self):
+        """Refuses sizes below 1."""
+        _check_positive(self, "sample_rate", "samples")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(samples,)."""
@@ -74,7 +78,16 @@ class LogMel:
     """Iterations of `decode`, see `dsp.mel_to_audio`."""
 
     def __post_init__(self):
-        """Refuses an empty range."""
+        """Refuses an empty range, and sizes of which no spectrogram can be made."""
+        _check_positive(self, "sample_rate", "frames", "n_fft", "hop_length", "n_mels")
+        if self.n_iter < 0:
+            raise ValueError(f"features.n_iter: expected 0 or more, got {self.n_iter}")
+        if not 0 <= self.fmin < (top := self.fmax or self.sample_rate / 2) <= self.sample_rate / 2:
+            raise ValueError(
+                f"features.fmin, features.fmax: expected 0 <= fmin < fmax <= {self.sample_rate / 2:g} (half the sample "
+                f"rate), got {self.fmin:g} and {top:g}"
+            )
+        _check_clip(self)
         if self.floor_db >= 0:
             raise ValueError(f"features.floor_db: expected less than 0, got {self.floor_db}")
 
@@ -147,7 +160,9 @@ class ComplexStft:
     """Exponent on each magnitude, its phase kept; below 1 it lifts quiet partials (0.3 is common)."""
 
     def __post_init__(self):
-        """Refuses more bins than there are."""
+        """Refuses more bins than there are, and sizes of which no spectrogram can be made."""
+        _check_positive(self, "sample_rate", "frames", "bins", "n_fft", "hop_length")
+        _check_clip(self)
         if not 1 <= self.bins <= 1 + self.n_fft // 2:
             raise ValueError(f"features.bins: expected 1 to {1 + self.n_fft // 2} (1 + n_fft // 2), got {self.bins}")
         if not 0 < self.compression <= 1:
@@ -179,6 +194,22 @@ class ComplexStft:
         spectrum = jnp.pad(spectrum, [(0, 0)] * (spectrum.ndim - 1) + [(0, missing)])
         return dsp.istft(
             spectrum, n_fft=self.n_fft, hop_length=self.hop_length, window=self.window, length=self.samples
+        )
+
+
+def _check_positive(features: Waveform | LogMel | ComplexStft, *names: str) -> None:
+    for name in names:
+        if getattr(features, name) < 1:
+            raise ValueError(f"features.{name}: expected at least 1, got {getattr(features, name)}")
+
+
+def _check_clip(features: LogMel | ComplexStft) -> None:
+    if features.hop_length > features.n_fft:
+        raise ValueError(f"features.hop_length: expected at most n_fft={features.n_fft}, got {features.hop_length}")
+    if features.samples <= features.n_fft // 2:
+        raise ValueError(
+            f"features.frames: {features.frames} frames of hop_length={features.hop_length} are {features.samples} "
+            f"samples, too few for n_fft={features.n_fft}; give more frames"
         )
 
 

@@ -14,9 +14,3 @@ def l1(estimate: Array, target: Array) -> Array:
     """Mean absolute difference over all axes. On log-mel features in [-1, 1] it is proportional to decibels."""
     check_same_shape(estimate, target)
     return jnp.mean(jnp.abs(estimate - target))
-
-
-def mse(estimate: Array, target: Array) -> Array:
-    """Mean squared difference over all axes."""
-    check_same_shape(estimate, target)
-    return jnp.mean(jnp.square(estimate - target))

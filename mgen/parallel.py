@@ -1,4 +1,4 @@
-"""How a batch is spread over devices and processes: the only file that says pmap.
+"""How a batch is spread over devices: the only file that says pmap.
 
 Why pmap and not jit with a sharded batch: XLA gathers the whole batch onto every device at each FFT under jit
 (jax-ml/jax#15680), and pmap has no collectives but those asked for. To move to `jax.shard_map`, change this file.
@@ -59,7 +59,7 @@ def _mapped(function: Callable) -> Callable:
     return jax.pmap(jax.vmap(function))
 
 
-def spread(function: Callable, *arrays: Any) -> Any:
+def spread(function: Callable, *arrays: Any, at_once: int = 8) -> Any:
     """Applies a function of single items to batches [batch, ...], spread over all local devices.
 
     A batch that does not divide is padded with copies of its last item, which are cut off again. The compiled form is
@@ -68,20 +68,25 @@ def spread(function: Callable, *arrays: Any) -> Any:
     Args:
       function: maps one item of each array to one result, in pure JAX.
       *arrays: batches with equal leading axes.
+      at_once: items on one device at a time; a larger batch goes in several rounds, so memory is bounded.
 
     Returns:
       NumPy arrays [batch, ...].
     """
     count, devices = len(arrays[0]), jax.local_device_count()
-    rows = -(-count // devices)
-    index = np.minimum(np.arange(rows * devices), count - 1)
+    rows = min(-(-count // devices), at_once)
+    rounds = [np.minimum(first + np.arange(rows * devices), count - 1) for first in range(0, count, rows * devices)]
 
-    def deal(array: Any) -> Any:
+    def deal(array: Any, index: np.ndarray) -> Any:
         # By way of the host: pmap refuses what already lies on devices in another arrangement.
         if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(deal(jax.random.key_data(array)), impl=jax.random.key_impl(array))
+            return jax.random.wrap_key_data(deal(jax.random.key_data(array), index), impl=jax.random.key_impl(array))
         dealt = np.asarray(array)[index]
         return dealt.reshape(devices, rows, *dealt.shape[1:])
 
-    results = _mapped(function)(*(deal(array) for array in arrays))
-    return jax.tree.map(lambda leaf: jax.device_get(leaf).reshape(rows * devices, *leaf.shape[2:])[:count], results)
+    def gather(leaf: Any) -> np.ndarray:
+        return jax.device_get(leaf).reshape(rows * devices, *leaf.shape[2:])
+
+    run = _mapped(function)
+    made = [jax.tree.map(gather, run(*(deal(array, index) for array in arrays))) for index in rounds]
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *made)

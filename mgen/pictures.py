@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pathlib
+import warnings
 
 import numpy as np
+
+from mgen.arrays import EPSILON
 
 _BANDS = 96
 
@@ -29,7 +32,7 @@ def spectrogram(path: pathlib.Path, wave: np.ndarray, *, sample_rate: int, title
     n_fft = 2 ** round(np.log2(0.09 * sample_rate))  # about 90 ms: a bass line and a hi-hat can both be read
     wave = np.pad(np.asarray(wave, np.float32), (0, max(0, n_fft - len(wave))))
     mel = np.asarray(mel_spectrogram(wave, sample_rate=sample_rate, n_fft=n_fft, hop_length=n_fft // 4, n_mels=_BANDS))
-    decibels = 10 * np.log10(np.maximum(mel, 1e-10) / max(mel.max(), 1e-10))
+    decibels = 10 * np.log10(np.maximum(mel, EPSILON) / max(mel.max(), EPSILON))
 
     figure = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
@@ -39,8 +42,11 @@ def spectrogram(path: pathlib.Path, wave: np.ndarray, *, sample_rate: int, title
     centres = mel_frequencies(sample_rate=sample_rate, n_mels=_BANDS)
     axes.set_yticks(ticks, [f"{centres[tick]:.0f}" for tick in ticks])
     axes.set(xlabel="seconds", ylabel="Hz")
-    axes.set_title(title, fontsize=8, wrap=True)
+    axes.set_title(title, fontsize=8, wrap=True, parse_math=False)  # a song's name may hold a $
     figure.colorbar(image, ax=axes, label="dB")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with warnings.catch_warnings():
+        # The font has no letters of some scripts: a name in them is drawn as boxes, once, without a warning for each.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        figure.savefig(path)
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

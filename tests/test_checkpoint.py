@@ -73,7 +73,7 @@ def test_keeps_the_newest(saved):
         lambda folder: flip_a_bit(largest_file(folder / "state")),
         lambda folder: largest_file(folder / "state").write_bytes(b""),
         lambda folder: largest_file(folder / "state").unlink(),
-        lambda folder: largest_file(folder / "experiment").write_text("{"),
+        lambda folder: largest_file(folder / "about").write_text("{"),
     ],
     ids=["flipped bit", "emptied", "deleted", "half a config"],
 )
@@ -85,8 +85,12 @@ def test_a_broken_newest_checkpoint_is_said_and_set_aside(saved, damage, caplog)
     assert same(loaded.state, state_at(3))
     assert "checkpoints/4 is broken" in caplog.text
     assert "going back to the one before" in caplog.text
-    assert (saved / "checkpoints.broken" / "4").is_dir()
+    assert not (saved / "checkpoints.broken").exists()  # sampling only looks
+    with pytest.raises(CheckpointError, match="checkpoints/4 is broken"):
+        load(saved, step=4)
     checkpoints = Checkpoints(saved)
+    assert same(checkpoints.newest(lambda step: checkpoints.restore(state_at(0), step)), state_at(3))
+    assert (saved / "checkpoints.broken" / "4").is_dir()
     checkpoints.save(state_at(4), EXPERIMENT, SPEC)  # the run can save that step again
     checkpoints.close()
     assert load(saved).step == 4
@@ -97,11 +101,37 @@ def test_nothing_whole_is_an_error(saved):
         flip_a_bit(largest_file(saved / "checkpoints" / str(step) / "state"))
     with pytest.raises(CheckpointError, match=r"none of the checkpoints \[2, 3, 4\] can be read"):
         load(saved)
+    checkpoints = Checkpoints(saved)
+    for _ in range(2):  # nothing is moved, so a second try does not begin anew over the remains
+        with pytest.raises(CheckpointError, match="none of the checkpoints"):
+            checkpoints.newest(lambda step: checkpoints.restore(state_at(0), step))
+    checkpoints.close()
+
+
+def test_another_version_of_mgen_touches_nothing(saved, monkeypatch):
+    before = sorted(str(path) for path in saved.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(SwitchDecoder, "__init__", lambda self: None)  # as if it had other fields
+        with pytest.raises(CheckpointError, match="it was saved by another version of mgen"):
+            load(saved)
+    with monkeypatch.context() as patch:
+        patch.setattr("mgen.training.checkpoint.template", lambda *_: {"other": np.zeros(3)})
+        with pytest.raises(CheckpointError, match="its arrays are not those of this experiment"):
+            load(saved)
+    assert sorted(str(path) for path in saved.rglob("*")) == before
+    assert load(saved).step == 4
+
+
+def test_reading_leaves_a_checkpoint_that_is_being_written(saved):
+    half = saved / "checkpoints" / "5.orbax-checkpoint-tmp"
+    half.mkdir()
+    assert load(saved).step == 4
+    assert half.is_dir()
 
 
 def test_errors_say_the_way_out(saved, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(CheckpointError, match="no checkpoint here; train first: python train.py CONFIG --workdir"):
+    with pytest.raises(CheckpointError, match="no checkpoint here; train first: mgen train CONFIG --workdir"):
         load(empty)
     with pytest.raises(CheckpointError, match=r"no checkpoint of step 9; there are \[2, 3, 4\]"):
         load(saved, step=9)

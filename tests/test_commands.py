@@ -135,7 +135,19 @@ def test_a_mistyped_field_is_refused_with_the_nearest_name(run):
         (["demo", "--features.floor-db", "4"], "features.floor_db: expected less than 0, got 4.0"),
         (["demo", "--steps", "0"], "steps: expected at least 1, got 0"),
         (["demo", "--data.drums", "1", "0"], "drums"),
-        (["demo:smoke", "--workdir", "/dev/null/run"], "[Errno 20] Not a directory: '/dev/null/run'"),
+        (["demo:smoke", "--workdir", "/dev/null/run"], "--workdir /dev/null/run: Not a directory"),
+        (["demo", "--seed", "-1"], "seed: expected at least 0, got -1"),
+        (
+            ["demo", "--features.fmax", "1e6"],
+            "expected 0 <= fmin < fmax <= 11025 (half the sample rate), got 0 and 1e+06",
+        ),
+        (["demo", "--features.n-fft", "0"], "features.n_fft: expected at least 1, got 0"),
+        (["demo", "--features.n-iter", "-1"], "features.n_iter: expected 0 or more, got -1"),
+        (["demo", "--features.hop-length", "4096"], "features.hop_length: expected at most n_fft=2048, got 4096"),
+        (["demo", "--features.frames", "2"], "are 512 samples, too few for n_fft=2048; give more frames"),
+        (["demo", "--model.width", "0"], "model.width: expected at least 1, got 0"),
+        (["demo", "--model.depth", "-1"], "model.depth: expected at least 0, got -1"),
+        (["demo", "--optimisers.decoder.clip", "-1"], "optimisers.*.clip: expected 0 or more, got -1"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(run, arguments, message):
@@ -194,6 +206,26 @@ def test_writes_sounds_pictures_and_how_they_were_made(run, trained):
         assert (pathlib.Path("here") / made["file"]).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_set_counts(run, trained):
+    assert (
+        run("sample", trained, "--set", "drums=1", "--count", "1", "--set", "bass=0.25", "lead=0", "--out", "x")[0] == 0
+    )
+    values = json.loads(pathlib.Path("x/samples.json").read_text())["samples"][0]["settings"]
+    assert (values["drums"], values["bass"], values["lead"]) == (1, 0.25, 0)
+
+
+def test_a_config_with_classes_of_its_own_is_refused_before_training(run):
+    pathlib.Path("own.py").write_text(
+        "import dataclasses\nfrom mgen.commands.arguments import load_config\n"
+        "from mgen.training.optimisers import Adam\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Mine(Adam):\n    pass\n"
+        "experiment = dataclasses.replace(load_config('demo')[0], optimisers={'decoder': Mine()})\n"
+    )
+    status, _, err = run("train", "own.py")
+    assert status == 1
+    assert "Mine is not a type of mgen; a checkpoint may only name those, and so the run could not be sampled" in err
+
+
 def test_the_same_seed_gives_the_same_sounds(run, trained):
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
         assert run("sample", trained, "--count", "2", "--seed", seed, "--out", folder)[0] == 0
@@ -207,7 +239,8 @@ def test_the_same_seed_gives_the_same_sounds(run, trained):
         (["--set", "drms=1"], "no control is named 'drms'; did you mean 'drums'? The controls are: pattern, drums,"),
         (["--set", "drums=2"], "drums=2: out of range, expected 0 to 1"),
         (["--set", "pattern=jungle"], "pattern=jungle: expected one of house, lofi, breakbeat"),
-        (["--count", "0"], "--count: expected at least 1, got 0"),
+        (["--count", "0"], "--count: at least 1, --seed: at least 0; got 0 and 0"),
+        (["--seed", "-1"], "--count: at least 1, --seed: at least 0; got 4 and -1"),
         (["--step", "77"], "run: no checkpoint of step 77; there are [2]"),
     ],
 )
@@ -221,4 +254,4 @@ def test_what_cannot_be_sampled_is_one_line(run, trained, arguments, message):
 def test_a_folder_without_a_checkpoint_is_one_line(run, tmp_path):
     status, _, err = run("sample", tmp_path / "nothing")
     assert status == 1
-    assert "no checkpoint here; train first: python train.py CONFIG --workdir" in err
+    assert "no checkpoint here; train first: mgen train CONFIG --workdir" in err

@@ -1,6 +1,8 @@
 import dataclasses
 import json
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from mgen.contracts import Spec
@@ -66,6 +68,27 @@ def test_what_cannot_be_trained_is_refused(field, value, message):
 
 def test_learning_rate_rises_and_falls():
     rate = Adam(rate=1.0, warmup=10, final=0.1).schedule(110)
-    assert [round(float(rate(step)), 3) for step in (0, 5, 10, 60, 110)] == [0.0, 0.5, 1.0, 0.55, 0.1]
+    assert [round(float(rate(step)), 3) for step in (0, 5, 10, 60, 110)] == [0.1, 0.55, 1.0, 0.55, 0.1]
     assert float(Adam(rate=1.0, warmup=100, decay="none").schedule(20)(2)) == 1.0  # at most a tenth of the run
     assert float(Adam(rate=1.0, warmup=0, decay="linear", final=0.0).schedule(10)(5)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("field", "value"), [("rate", -1.0), ("clip", -1.0), ("warmup", -5), ("rate", float("nan"))])
+def test_what_would_not_descend_is_refused(field, value):
+    with pytest.raises(ValueError, match=rf"optimisers\.\*\.{field}: expected 0 or more, got"):
+        Adam(**{field: value})
+    with pytest.raises(ValueError, match=r"optimisers\.\*\.b2: expected 0 <= b2 < 1, got 1"):
+        Adam(b2=1)
+
+
+def test_gradients_are_clipped_and_weights_decay():
+    params, gradient = {"w": jnp.full(4, 3.0)}, {"w": jnp.array([1e3, 0.0, 0.0, 0.0])}
+
+    def moved(**options):
+        own = Adam(rate=0.1, warmup=0, decay="none", b1=0.0, b2=0.0, **options).build(10)
+        return own.update(gradient, own.init(params), params)[0]["w"]
+
+    np.testing.assert_allclose(moved(clip=0.0), [-0.1, 0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(moved(clip=0.0, weight_decay=0.5), [-0.25, -0.15, -0.15, -0.15], atol=1e-6)
+    # Adam does not see the scale of a gradient but through its epsilon, which a tiny clip makes felt.
+    assert -0.06 < float(moved(clip=1e-8)[0]) < -0.04

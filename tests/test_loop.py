@@ -6,7 +6,9 @@ import threading
 import jax
 import numpy as np
 import pytest
+from jax._src import array
 
+from mgen.training import loop
 from mgen.training.checkpoint import CheckpointError, digest
 from mgen.training.loop import TrainingError, train
 from tests import toys
@@ -25,6 +27,13 @@ def test_five_and_five_steps_are_ten(tmp_path):
     assert int(rest.step) == 10
     assert digest(jax.device_get(whole)) == digest(jax.device_get(rest))
     assert digest(jax.device_get(whole)) != digest(jax.device_get(half))
+    timed = {"steps_per_s", "input_wait"}
+    logs = [
+        [{name: value for name, value in line.items() if name not in timed} for line in lines(tmp_path / run)]
+        for run in ("whole", "halves")
+    ]
+    assert [line["step"] for line in logs[0] if "mean/loss" in line] == [2, 4, 5, 6, 8, 10]
+    assert logs[0] == logs[1]
 
 
 def test_a_killed_run_repeats_nothing_in_its_log(tmp_path):
@@ -42,12 +51,29 @@ def test_writes_what_it_found_and_what_it_measured(tmp_path):
     assert json.loads((tmp_path / "experiment.json").read_text())["steps"] == 10
     losses = [line["mean/loss"] for line in lines(tmp_path) if "mean/loss" in line]
     assert losses[-1] < losses[0]
-    assert {"mean/rate", "steps_per_s", "input_wait", "skipped"} <= set(lines(tmp_path)[0])
+    assert {"mean/rate", "steps_per_s", "input_wait", "refused"} <= set(lines(tmp_path)[0])
     assert [line["step"] for line in lines(tmp_path) if "validation/mean/loss" in line] == [5, 10]
     names = sorted(path.name for path in (tmp_path / "previews").iterdir())
     assert names == [f"0000010_preview_{i}.{suffix}" for i in (0, 1) for suffix in ("png", "wav")]
     assert list((tmp_path / "tensorboard").glob("events*"))
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["10", "5"]
+
+
+def test_other_sound_files_in_the_same_place_are_noticed(tmp_path, monkeypatch):
+    train(toys.experiment(), tmp_path, stop_at=5)
+    monkeypatch.setattr(toys.ToyCorpus, "fingerprint", "changed")
+    with pytest.raises(CheckpointError, match="the sound files are not the ones it was trained on"):
+        train(toys.experiment(), tmp_path)
+
+
+def test_validates_the_running_means(tmp_path):
+    """Without a mean validation follows the last parameters; with a slow one it lags behind them."""
+    losses = {}
+    for decay in (0.0, 0.9):
+        train(toys.experiment(ema_decay=decay, validate_every=2), tmp_path / str(decay))
+        name = "validation/follower/loss"
+        losses[decay] = [line[name] for line in lines(tmp_path / str(decay)) if name in line]
+    assert all(slow > 1.04 * fast for slow, fast in zip(losses[0.9], losses[0.0], strict=True))
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path):
@@ -105,10 +131,28 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
             return output._replace(value=output.value / (batch["labels"].sum() * 0))
 
     with pytest.raises(
-        TrainingError, match="mean/loss is not finite between steps 1 and 2.*The last checkpoint is good"
+        TrainingError,
+        match=r"mean/loss is not finite between steps 1 and 1\. The last checkpoint is good; train with a lower",
     ):
-        train(toys.experiment(model=Model()), tmp_path)
-    assert not list((tmp_path / "checkpoints").glob("[0-9]*"))
+        train(toys.experiment(model=Model(), log_every=10, checkpoint_every=1), tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("[0-9]*"))  # nothing is saved that was not read
+
+
+def test_one_bad_batch_costs_nothing_but_itself(tmp_path):
+    class Corpus(toys.ToyCorpus):
+        def item(self, split, index, rng):
+            item = super().item(split, index, rng)
+            return item | {"wave": item["wave"] * (np.nan if split == "train" and index == 3 else 1)}
+
+    class Data(toys.ToyData):
+        def open(self, *, sample_rate, samples):
+            return Corpus(self, samples)
+
+    state = train(toys.experiment(data=Data(), log_every=5), tmp_path)  # it comes once in every three steps
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(state)))
+    logged = [line for line in lines(tmp_path) if "mean/loss" in line]
+    assert sum(line["refused"] for line in logged) >= 3
+    assert all(np.isfinite(line["mean/loss"]) for line in logged)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +179,13 @@ def test_trains_outside_the_main_thread(tmp_path):
 
 def test_metrics_are_fetched_only_when_logged(tmp_path, monkeypatch):
     fetched = []
-    real = jax.device_get
-    monkeypatch.setattr(jax, "device_get", lambda tree: fetched.append(1) or real(tree))
+    real = array.ArrayImpl._value.fget  # every way to the host goes through it
+    monkeypatch.setattr(array.ArrayImpl, "_value", property(lambda self: fetched.append(1) or real(self)))
+    marks = []
+    begin, read = loop._Meter.__init__, loop._Meter.read
+    monkeypatch.setattr(loop._Meter, "__init__", lambda self: (begin(self), marks.append(len(fetched)))[0])
+    monkeypatch.setattr(loop._Meter, "read", lambda self, step: (marks.append(len(fetched)), read(self, step))[1])
     train(toys.experiment(log_every=10, validate_every=100, checkpoint_every=100), tmp_path)
-    logged = len(fetched)
-    fetched.clear()
-    longer = toys.experiment(log_every=100, validate_every=100, checkpoint_every=100, steps=30)
-    train(longer, tmp_path.with_name("longer"))
-    assert len(fetched) == logged
+    start, logged = marks
+    assert start == logged < len(fetched)  # ten steps without a look, and then there was something to see
     assert np.isfinite(lines(tmp_path)[0]["mean/loss"])

@@ -1,5 +1,9 @@
 """Mixtures of songs: every song a switch, its clip at one level, and some pairs never heard in training."""
 
+import os
+import pathlib
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -63,11 +67,12 @@ def test_songs_and_level(music):
 
 def test_report(music):
     lines = opened(music, songs=4).report.splitlines()
-    assert lines[0].startswith(f"{music}: 10 files, ")
-    assert lines[3].startswith("  4 songs as switches at -20 dB RMS, loudest peak 0.")
-    assert lines[4].startswith("    song 0.wav: from 0 s, gain +")
-    assert lines[5].startswith("    song 1.wav: from 0.5 s, gain +")
-    assert lines[8] == "  4 pairs held out of training"
+    assert lines[0].startswith(f"{music}: 4 files, ")
+    assert lines[3] == "  not looked at: 6 further files"
+    assert lines[4].startswith("  4 songs as switches at -20 dB RMS, loudest peak 0.")
+    assert lines[5].startswith("    song 0.wav: from 0 s, gain +")
+    assert lines[6].startswith("    song 1.wav: from 0.5 s, gain +")
+    assert lines[9] == "  4 pairs held out of training"
 
 
 def test_items_are_weighted_sums(music):
@@ -149,7 +154,29 @@ def test_one_song_is_always_alone(music):
 
 def test_switch_names():
     names = ["a/my song.mp3", "a/x=1, y.wav", "b/one.wav", "c d/one.wav", "two.flac", "two.wav", "two_2.wav"]
-    assert switch_names(names) == ["my_song", "x_1_y", "b/one", "c_d/one", "two", "two_2", "two_2_2"]
+    assert switch_names(names) == ["my_song", "x_1_y", "b/one", "c_d/one", "two", "two_3", "two_2"]
+    assert switch_names(["song.flac", "song.wav", "song_2.wav"]) == ["song", "song_3", "song_2"]
+    assert switch_names(["-x.wav", "--y z.wav", "-.wav", "-d/e.wav", "e.wav"]) == ["x", "y_z", "_", "d/e", "e"]
+    assert switch_names([os.fsdecode(b"caf\xe9.wav")]) == [r"caf\xe9"]
+    assert switch_names(["a$b.wav", "a.flac", "a.wav"]) == ["a$b", "a", "a_2"]
+
+
+def test_a_name_that_is_not_utf_8(music):
+    first = pathlib.Path(music) / "song 0.wav"
+    first.rename(first.with_name(os.fsdecode(b"caf\xe9.wav")))
+    corpus = opened(music, songs=2)
+    assert [(label.name, label.help) for label in corpus.labels][0] == (r"caf\xe9", r"caf\xe9.wav")
+    assert rb"    caf\xe9.wav: from " in corpus.report.encode()
+
+
+def test_the_fingerprint_is_of_the_songs_used(music, tmp_path_factory):
+    first = opened(music, songs=3).fingerprint
+    other = tmp_path_factory.mktemp("other") / "music"
+    shutil.copytree(music, other)
+    (other / "song 9.wav").unlink()
+    assert opened(str(other), songs=3).fingerprint == first and len(first) == 16
+    shutil.copy(other / "song 8.wav", other / "song 1.wav")
+    assert opened(str(other), songs=3).fingerprint != first != opened(music, songs=4).fingerprint
 
 
 def test_silent_clips_are_passed_over(tmp_path):
@@ -158,10 +185,13 @@ def test_silent_clips_are_passed_over(tmp_path):
         if number == 1:
             wave[RATE // 2 :] = 0
         soundfile.write(tmp_path / f"{number}.wav", wave, RATE)
+    for number in (3, 4):
+        soundfile.write(tmp_path / f"{number}.wav", np.random.default_rng(number).normal(0, 0.1, RATE), RATE)
     corpus = opened(str(tmp_path), songs=2)
+    assert "  not looked at: 2 further files" in corpus.report
     assert [label.name for label in corpus.labels] == ["0", "2"]
     assert "    1.wav: not used, silent from 0.5 s; change data.start_s" in corpus.report
-    for name in ("0", "2"):
+    for name in ("0", "2", "3", "4"):
         (tmp_path / f"{name}.wav").unlink()
     with pytest.raises(DataError, match=r"data.path=.*: every clip is silent; change data.start_s=0.5"):
         opened(str(tmp_path))
@@ -177,13 +207,15 @@ def test_nothing_there():
     [
         ({"songs": -1}, r"data.songs=-1: expected 0 \(every file\) or more"),
         ({"start_s": -0.5}, "data.start_s=-0.5: expected 0 or more"),
+        ({"start_s": float("inf")}, "data.start_s=inf: expected 0 or more"),
+        ({"level_db": -float("inf")}, "data.level_db=-inf: expected 0 or less"),
         ({"level_db": 3.0}, "data.level_db=3.0: expected 0 or less"),
         ({"solo_fraction": 1.5}, "data.solo_fraction=1.5: expected 0 to 1"),
         ({"active": 0}, "data.active=0: expected 1 or more"),
     ],
 )
 def test_wrong_fields(music, fields, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         opened(music, **fields)
 
 
@@ -193,5 +225,5 @@ def test_wrong_split_index_and_samples(music):
         corpus.size("test")
     with pytest.raises(IndexError, match="item 4 of validation: expected 0 to 3"):
         corpus.item("validation", 4, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="samples=0: a clip needs at least one sample"):
+    with pytest.raises(DataError, match="samples=0: a clip needs at least one sample"):
         Mixtures(music).open(sample_rate=RATE, samples=0)

@@ -24,6 +24,11 @@ def test_spread_is_the_function_of_each_item(count):
         np.testing.assert_array_equal(together[index], double(x[index], keys[index]))
 
 
+def test_spread_in_several_rounds_is_the_same():
+    x, keys = np.arange(22, dtype=np.float32).reshape(11, 2), jax.random.split(jax.random.key(0), 11)
+    np.testing.assert_array_equal(parallel.spread(double, x, keys, at_once=1), parallel.spread(double, x, keys))
+
+
 def test_spread_takes_what_a_replicated_function_gave():
     placed = parallel.place(np.ones((3, 5), np.float32))
     keys = jax.random.split(jax.random.key(0), 3)
@@ -52,6 +57,13 @@ def test_a_placed_state_compiles_once():
         state, _ = run(state, jax.random.key(0), batch)
     assert first > 0
     assert not [line for line in lines[first:] if "ompil" in line]
+
+
+def test_a_donated_state_is_used_up():
+    state, batch = parallel.place(jnp.zeros(3)), parallel.split({"x": np.ones(4, np.float32)})
+    run = parallel.replicate(lambda state, rng, batch: (state + batch["x"].sum(), {}), donate=True)
+    run(state, jax.random.key(0), batch)
+    assert state.is_deleted()
 
 
 def test_a_batch_that_does_not_divide_is_refused():

@@ -20,6 +20,11 @@ def test_a_picture_shows_where_the_sound_is(tmp_path):
     assert 0.3 < row / len(right) < 0.7  # 1 kHz lies near the middle of the mel axis
 
 
+@pytest.mark.parametrize("title", ["A$AP_$tuff_{=1", "音楽=1"])
+def test_any_name_can_be_a_title(tmp_path, title):
+    pictures.spectrogram(tmp_path / "x.png", np.zeros(4_000, np.float32), sample_rate=8_000, title=title)
+
+
 @pytest.mark.parametrize("samples", [1, 500, 22_050])
 def test_silence_and_short_sounds_can_be_drawn(tmp_path, samples):
     picture = pictures.spectrogram(tmp_path / "x.png", np.zeros(samples, np.float32), sample_rate=8_000)

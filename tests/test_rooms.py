@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -32,8 +33,8 @@ MAY_IMPORT = {
 TRAINING_FROM_DATA = {"mgen.data", "mgen.data.loader"}
 
 
-def imports(path: pathlib.Path) -> list[str]:
-    """Every module of mgen that a file imports, also inside functions."""
+def imports(path: pathlib.Path, package: str = "mgen") -> list[str]:
+    """Every module of a package ("" is any) that a file imports, also inside functions."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -42,7 +43,7 @@ def imports(path: pathlib.Path) -> list[str]:
             assert node.level == 0, f"{path}: relative import"
             whole = node.module == "mgen"
             found += [f"mgen.{alias.name}" for alias in node.names] if whole else [node.module]
-    return [name for name in found if name.partition(".")[0] == "mgen"]
+    return [name for name in found if package in ("", name.partition(".")[0])]
 
 
 def rooms() -> list[pathlib.Path]:
@@ -61,17 +62,26 @@ def test_imports_only_what_lies_below(path):
 
 
 @pytest.mark.parametrize(
-    ("word", "home"),
-    [
-        ("pmap(", "parallel.py"),
-        ("import soundfile", "audio.py"),
-        ("import soxr", "audio.py"),
-        ("import matplotlib", ""),
-    ],
+    ("library", "homes"),
+    [("soundfile", {"audio.py"}), ("soxr", {"audio.py"}), ("matplotlib", {"pictures.py"}), ("librosa", set())],
 )
-def test_has_one_home(word, home):
-    users = [path.name for path in rooms() if word in path.read_text()]
-    assert set(users) <= {home}, f"{word} is used in {users}"
+def test_a_library_has_one_home(library, homes):
+    users = {path.name for path in rooms() if library in {name.split(".")[0] for name in imports(path, "")}}
+    assert users == homes
+
+
+def test_pmap_has_one_home():
+    assert [path.name for path in rooms() if "pmap(" in path.read_text()] == ["parallel.py"]
+
+
+def test_the_table_is_the_one_of_the_design():
+    """Every room of the package stands in docs/design.md, with the imports that are allowed here."""
+    text = (PACKAGE.parent / "docs" / "design.md").read_text()
+    rows = re.findall(r"^\| (`mgen/[^|]+) \| [^|]+ \| ([^|]*) \|$", text, re.MULTILINE)
+    table = {room: allowed for names, allowed in rows for room in re.findall(r"`mgen/(\w+)(?:\.py|/)`", names)}
+    for room in set(MAY_IMPORT) - {"__main__", "__init__", "commands"}:
+        written = {word.split(".")[0].strip() for word in table[room].split(",")} - {"-"}
+        assert written == MAY_IMPORT[room], room
 
 
 def test_no_room_without_a_responsibility():

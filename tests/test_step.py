@@ -33,13 +33,41 @@ def test_each_player_moves_only_itself_and_sees_the_one_before_moved():
     gap = before["follower"]["params"]["value"] - after["mean"]["params"]["value"]  # mean has played already
     expected = before["follower"]["params"]["value"] - 0.1 * 2 * gap / 3
     np.testing.assert_allclose(after["follower"]["params"]["value"], expected, rtol=1e-6)
-    assert {"mean/loss", "mean/square", "mean/gradient_norm", "follower/loss", "skipped"} <= set(metrics)
+    assert {"mean/loss", "mean/square", "mean/gradient_norm", "follower/loss", "refused"} <= set(metrics)
     assert int(state.step) == 1
 
 
 def test_other_collections_are_carried_and_averaged_over_devices():
-    _, state, _ = play(steps=3)
-    assert float(state.variables["follower"]["batch_stats"]["seen"]) == 3 * 2  # two items a device, three steps
+    def loss(variables, rng, batch, *, train):
+        own = variables["follower"]
+        seen = own["batch_stats"]["seen"] + batch["features"].sum()  # another number on every device
+        return LossOutput(jnp.sum(own["params"]["value"] ** 2), {}, {"batch_stats": {"seen": seen}})
+
+    batch = {"wave": np.arange(64, dtype=np.float32).reshape(8, 8)}
+    _, state, _ = play({"follower": loss}, steps=3, batch=batch)
+    mean = batch["wave"].sum() / jax.local_device_count()
+    assert float(state.variables["follower"]["batch_stats"]["seen"]) == pytest.approx(3 * mean)
+
+
+def test_every_step_draws_its_own_noise():
+    drawn = []
+
+    def loss(variables, rng, batch, *, train):
+        return LossOutput(jnp.sum(variables["mean"]["params"]["value"] ** 2), {"draw": jax.random.uniform(rng)})
+
+    for steps in (1, 2, 3):
+        _, _, metrics = play({"mean": loss}, steps=steps)
+        drawn.append(float(metrics["mean/draw"]))
+    assert len(set(drawn)) == 3
+
+
+def test_the_logged_loss_is_the_loss():
+    first, _, metrics = play()
+    value = np.asarray(first.variables["mean"]["params"]["value"])
+    levels = np.abs(BATCH["wave"].reshape(4, -1)).mean(axis=1)  # of each device
+    expected = np.mean((value - levels[:, None]) ** 2)
+    assert float(metrics["mean/loss"]) == pytest.approx(expected, rel=0.2)  # the loss adds a little noise
+    assert float(metrics["mean/loss"]) == float(metrics["mean/square"])
 
 
 def test_an_update_that_is_not_finite_is_refused_whole():
@@ -49,8 +77,10 @@ def test_an_update_that_is_not_finite_is_refused_whole():
     np.testing.assert_array_equal(
         first.variables["mean"]["params"]["value"], state.variables["mean"]["params"]["value"]
     )
-    assert int(state.skipped) == 1  # the follower does not look at the batch, so it played on
     assert np.isnan(metrics["mean/loss"])
+    assert metrics["refused"] == 1
+    assert state.variables["follower"]["params"]["value"][0] != first.variables["follower"]["params"]["value"][0]
+    assert play()[2]["refused"] == 0
 
 
 def test_running_mean_follows():

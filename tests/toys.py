@@ -27,6 +27,7 @@ class ToyData:
 class ToyCorpus:
     labels = (Slider("level", 0.0, 1.0, 0.5),)
     report = "toy data"
+    fingerprint = "toy"
 
     def __init__(self, data, samples):
         self.sizes = {"train": data.clips, "validation": data.held_out}

@@ -51,5 +51,4 @@ def _is_for_people(error: Exception) -> bool:
     from mgen.training.checkpoint import CheckpointError
     from mgen.training.loop import TrainingError
 
-    # The operating system's own refusals (no permission, disk full) name the path and the reason.
-    return isinstance(error, (AudioError, CheckpointError, DataError, OSError, TrainingError, UsageError))
+    return isinstance(error, (AudioError, CheckpointError, DataError, TrainingError, UsageError))

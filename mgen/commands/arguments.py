@@ -12,7 +12,7 @@ from typing import Annotated
 
 import tyro
 
-from mgen.training.experiment import Experiment
+from mgen.training.experiment import Experiment, from_json, to_json
 
 
 class UsageError(Exception):
@@ -58,10 +58,14 @@ def load_config(name: str) -> tuple[Experiment, str, str]:
 def parse_experiment(arguments: Sequence[str], *, program: str, default_config: str) -> tuple[Experiment, pathlib.Path]:
     """Reads `[CONFIG] [--workdir DIR] [--field.path value ...]`; `--help` lists every field of that config.
 
-    Leaves the program with status 2 and the nearest names when a field does not exist or has the wrong type.
+    Leaves the program with status 2, naming the field (and those with near names), when one does not exist, has the
+    wrong type, or is refused by the dataclass it belongs to.
+
+    Returns:
+      The experiment, and the folder of its run.
 
     Raises:
-      UsageError: the config does not exist, or a value is refused by the dataclass it belongs to.
+      UsageError: the config does not exist, or uses classes that a checkpoint cannot name.
     """
     arguments = list(arguments)
     config = arguments.pop(0) if arguments and not arguments[0].startswith("-") else default_config
@@ -87,4 +91,9 @@ def parse_experiment(arguments: Sequence[str], *, program: str, default_config: 
         description=card,
         config=(tyro.conf.AvoidSubcommands,),
     )
-    return Experiment(**{name: getattr(asked, name) for name in values}), asked.workdir
+    experiment = Experiment(**{name: getattr(asked, name) for name in values})
+    try:
+        from_json(to_json(experiment))  # before an hour of training, not after it
+    except ValueError as error:
+        raise UsageError(f"{config}: {error}, and so the run could not be sampled") from error
+    return experiment, asked.workdir

@@ -37,7 +37,7 @@ class Arguments:
 
 def main(arguments: Sequence[str], *, program: str) -> None:
     """Writes sounds, a picture of each, and samples.json, which says how each was made."""
-    asked = tyro.cli(Arguments, args=list(arguments), prog=program)
+    asked = tyro.cli(Arguments, args=_one_set(arguments), prog=program)
     from mgen import audio, controls, pictures
     from mgen.commands.arguments import UsageError
     from mgen.training.checkpoint import load
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     if asked.list:
         print("\n".join(controls.describe(knob) for knob in knobs) or "no controls")
         return
-    if asked.count < 1:
-        raise UsageError(f"--count: expected at least 1, got {asked.count}")
+    if asked.count < 1 or asked.seed < 0:
+        raise UsageError(f"--count: at least 1, --seed: at least 0; got {asked.count} and {asked.seed}")
     try:
         fixed = controls.parse(knobs, asked.settings)
     except ValueError as error:
@@ -74,3 +74,19 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         print(f"{stem}.wav  {title}")
     about = {"workdir": str(asked.workdir), "step": loaded.step, "seed": asked.seed, "samples": made}
     (out / "samples.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _one_set(arguments: Sequence[str]) -> list[str]:
+    """`--set a=1 --set b=2` as `--set a=1 b=2`: both are said, and neither may be dropped."""
+    before: list[str] = []
+    assignments: list[str] = []
+    words = iter(arguments)
+    word = next(words, None)
+    while word is not None:
+        if word != "--set":
+            before.append(word)
+            word = next(words, None)
+            continue
+        while (word := next(words, None)) is not None and not word.startswith("--"):
+            assignments.append(word)
+    return [*before, "--set", *assignments] if assignments else before

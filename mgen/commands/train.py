@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 
 
@@ -16,4 +17,4 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it writes
     train(experiment, workdir)
-    print(f"trained: {workdir}. Listen: python sample.py {workdir}")
+    print(f"trained: {workdir}. Listen: {program.replace('train', 'sample')} {shlex.quote(str(workdir))}")

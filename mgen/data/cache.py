@@ -43,11 +43,6 @@ class Decoded:
     channels: int  # of the sound file
 
     @property
-    def samples(self) -> np.memmap:
-        """int16 [length], read from disk as it is touched."""
-        return np.memmap(self.entry, "<i2", "r", offset=_HEADER, shape=(self.length,))
-
-    @property
     def duration_s(self) -> float:
         """Seconds."""
         return self.length / self.sample_rate
@@ -75,7 +70,9 @@ def folder() -> pathlib.Path:
 
 
 def decoded(path: str | os.PathLike[str], *, sample_rate: int) -> Decoded:
-    """The samples of a sound file at `sample_rate`, decoded now or found in the cache; a damaged entry is made anew.
+    """The samples of a sound file at `sample_rate`, decoded now or found in the cache.
+
+    An entry whose header or size is wrong is made anew; its samples are not checked.
 
     Raises:
       mgen.audio.AudioError: the file cannot be read.
@@ -101,7 +98,7 @@ def decoded(path: str | os.PathLike[str], *, sample_rate: int) -> Decoded:
         _place(entry, json.dumps(meta).ljust(_HEADER).encode() + pcm.tobytes())
         found = _load(entry, digest)
     if found is None:
-        raise DataError(f"cannot read back what was just written to {entry}; {_way_out()}")
+        raise DataError(f"cannot read back what was just written to {audio.printable(str(entry))}; {_way_out()}")
     return found
 
 
@@ -147,7 +144,8 @@ def _place(target: pathlib.Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise DataError(
-            f"cannot write the cache of decoded audio, {target.parent}: {error.strerror}; {_way_out()}"
+            f"cannot write the cache of decoded audio, {audio.printable(str(target.parent))}: {error.strerror};"
+            f" {_way_out()}"
         ) from error
 
 

@@ -6,17 +6,22 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
+import itertools
 import os
 import pathlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
+import tqdm
 
 from mgen import audio
 from mgen.data import DataError, cache
 
 #: A file whose peak is not above this, 90 dB below full scale and one step of 16 bits, is silent.
 SILENCE = 10 ** (-90 / 20)
+
+_THREADS = 4  # each holds a whole decoded file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Scan:
     root: pathlib.Path
     files: tuple[File, ...]
     rejected: tuple[tuple[str, str], ...]  # name, reason
+    not_looked_at: int = 0  # further sound files, beyond the limit
 
     @property
     def report(self) -> str:
@@ -50,15 +56,25 @@ class Scan:
         if self.rejected:
             lines.append(f"  rejected: {len(self.rejected)}")
             lines += [f"    {name}: {reason}" for name, reason in self.rejected]
-        return "\n".join(lines)
+        if self.not_looked_at:
+            lines.append(f"  not looked at: {self.not_looked_at} further files")
+        return audio.printable("\n".join(lines))
 
 
-def scan(path: str | os.PathLike[str], *, sample_rate: int) -> Scan:
-    """Finds and decodes every sound file of a tree; hidden files and folders are passed by.
+def scan(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int,
+    limit: int = 0,
+    counts: Callable[[File], bool] = lambda file: True,
+) -> Scan:
+    """Finds and decodes the sound files of a tree in name order; hidden files and folders are passed by.
 
     Args:
       path: the folder; links are followed, but never back into a folder that holds them.
       sample_rate: Hz, at which the files are decoded into the cache.
+      limit: stop at this many usable files; 0 is all.
+      counts: whether a usable file counts towards the limit.
 
     Raises:
       DataError: there is no such folder, it holds no sound files, or all of them were rejected.
@@ -67,9 +83,9 @@ def scan(path: str | os.PathLike[str], *, sample_rate: int) -> Scan:
         raise DataError("data.path is empty; give a folder of audio files: --data.path DIR")
     root = pathlib.Path(path).expanduser()
     if not root.exists():
-        raise DataError(f"data.path={root}: no such folder; give a folder of audio files: --data.path DIR")
+        raise _error(f"data.path={root}: no such folder; give a folder of audio files: --data.path DIR")
     if not root.is_dir():
-        raise DataError(f"data.path={root}: is a file; give the folder that holds it: --data.path {root.parent}")
+        raise _error(f"data.path={root}: is a file; give the folder that holds it: --data.path {root.parent}")
     names, refused = [], {}
     _walk(root, "", frozenset(), names, refused)
     found = sorted(name for name in names if _suffix(name) in audio.SUFFIXES)
@@ -77,9 +93,7 @@ def scan(path: str | os.PathLike[str], *, sample_rate: int) -> Scan:
         others = collections.Counter(_suffix(name) or "no suffix" for name in names)
         held = ", ".join(f"{suffix} x {count}" for suffix, count in others.most_common(8)) or "no files"
         unread = "".join(f"; {name}: {reason}" for name, reason in refused.items())
-        raise DataError(
-            f"data.path={root}: no audio files; looked for {' '.join(audio.SUFFIXES)}, found {held}{unread}"
-        )
+        raise _error(f"data.path={root}: no audio files; looked for {' '.join(audio.SUFFIXES)}, found {held}{unread}")
 
     def decode(name: str) -> cache.Decoded | audio.AudioError:
         try:
@@ -87,25 +101,51 @@ def scan(path: str | os.PathLike[str], *, sample_rate: int) -> Scan:
         except audio.AudioError as error:
             return error
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(decode, found))
-    files, seen = [], {}
-    for name, result in zip(found, results, strict=True):
-        if isinstance(result, audio.AudioError):
-            refused[name] = result.reason
-        elif result.peak <= SILENCE:
-            refused[name] = "silent"
-        elif result.sha256 in seen:
-            refused[name] = f"same content as {seen[result.sha256]}"
-        else:
-            seen[result.sha256] = name
-            files.append(File(name, result))
+    files, seen, looked, counted = [], {}, 0, 0
+    with tqdm.tqdm(total=None if limit else len(found), delay=2, unit="file", leave=False) as bar:
+        for name, result in zip(found, _ahead(decode, found), strict=False):
+            bar.update()
+            looked += 1
+            if isinstance(result, audio.AudioError):
+                refused[name] = result.reason
+            elif result.peak <= SILENCE:
+                refused[name] = "silent"
+            elif result.sha256 in seen:
+                refused[name] = f"same content as {seen[result.sha256]}"
+            else:
+                seen[result.sha256] = name
+                files.append(File(name, result))
+                counted += counts(files[-1])
+                if counted == limit > 0:
+                    break
     rejected = tuple(sorted(refused.items()))
     if not files:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected[:5])
         more = f"\n  and {len(rejected) - 5} more" if len(rejected) > 5 else ""
-        raise DataError(f"data.path={root}: none of {len(found)} audio files can be used:{reasons}{more}")
-    return Scan(root, tuple(files), rejected)
+        raise _error(f"data.path={root}: none of {len(found)} audio files can be used:{reasons}{more}")
+    return Scan(root, tuple(files), rejected, len(found) - looked)
+
+
+def fingerprint(files: Iterable[File]) -> str:
+    """A digest of names and contents in their order, wherever the folder lies: 16 hex digits."""
+    listed = ascii([(file.name, file.audio.sha256) for file in files])
+    return hashlib.sha256(listed.encode("ascii")).hexdigest()[:16]
+
+
+def _error(message: str) -> DataError:
+    return DataError(audio.printable(message))
+
+
+def _ahead(
+    decode: Callable[[str], cache.Decoded | audio.AudioError], names: list[str]
+) -> Iterator[cache.Decoded | audio.AudioError]:
+    """`decode` of each name in order, while the next few are under way; whoever stops early leaves the rest undone."""
+    rest = iter(names)
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        waiting = collections.deque(pool.submit(decode, name) for name in itertools.islice(rest, _THREADS))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(decode, name) for name in itertools.islice(rest, 1))
 
 
 def _suffix(name: str) -> str:
@@ -151,15 +191,14 @@ class Folder:
         """Scans the folder and opens it as clips of `samples` mono samples at `sample_rate` Hz.
 
         Raises:
-          DataError: nothing usable is left.
-          ValueError: a field has no such value.
+          DataError: a field has no such value, or nothing usable is left.
         """
         if self.crop not in ("random", "grid"):
-            raise ValueError(f"data.crop={self.crop}: expected random or grid")
+            raise DataError(f"data.crop={self.crop}: expected random or grid")
         if not 0 <= self.validation_fraction < 1:
-            raise ValueError(f"data.validation_fraction={self.validation_fraction}: expected 0 up to but not 1")
+            raise DataError(f"data.validation_fraction={self.validation_fraction}: expected 0 up to but not 1")
         if samples < 1:
-            raise ValueError(f"samples={samples}: a clip needs at least one sample")
+            raise DataError(f"samples={samples}: a clip needs at least one sample")
         found = scan(self.path, sample_rate=sample_rate)
         kept = validation_files([f.name for f in found.files], self.validation_fraction, self.split_seed)
         return FolderCorpus(found, kept, samples, sample_rate, self.crop)
@@ -212,6 +251,7 @@ class FolderCorpus:
         if short:
             lines.append(f"    shorter than a clip and zero-padded: {short}")
         self.report = "\n".join(lines)
+        self.fingerprint = fingerprint(found.files)
 
     def _clips(self, file: File, split: str) -> int:
         whole, rest = divmod(file.audio.length, self.samples)

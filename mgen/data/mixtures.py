@@ -9,9 +9,10 @@ import re
 
 import numpy as np
 
+from mgen.audio import printable
 from mgen.controls import Switch
 from mgen.data import DataError
-from mgen.data.folder import SILENCE, File, Scan, scan
+from mgen.data.folder import SILENCE, File, Scan, fingerprint, scan
 
 #: Items of one pass over the training split, for each song.
 ITEMS_PER_SONG = 64
@@ -43,30 +44,34 @@ class Mixtures:
     """At most this many switches are on at once in training."""
 
     def open(self, *, sample_rate: int, samples: int) -> MixturesCorpus:
-        """Scans the folder, reads one clip of `samples` mono samples at `sample_rate` Hz from each song.
+        """Scans the folder until there are songs enough, one clip of `samples` mono samples at `sample_rate` Hz each.
 
         Raises:
-          DataError: nothing usable is left.
-          ValueError: a field has no such value.
+          DataError: a field has no such value, or nothing usable is left.
         """
         for name, good, expected in (
             ("songs", self.songs >= 0, "0 (every file) or more"),
-            ("start_s", self.start_s >= 0, "0 or more"),
-            ("level_db", self.level_db <= 0, "0 or less"),
+            ("start_s", 0 <= self.start_s < float("inf"), "0 or more"),
+            ("level_db", -float("inf") < self.level_db <= 0, "0 or less"),
             ("solo_fraction", 0 <= self.solo_fraction <= 1, "0 to 1"),
             ("active", self.active >= 1, "1 or more"),
         ):
             if not good:
-                raise ValueError(f"data.{name}={getattr(self, name)}: expected {expected}")
+                raise DataError(f"data.{name}={getattr(self, name)}: expected {expected}")
         if samples < 1:
-            raise ValueError(f"samples={samples}: a clip needs at least one sample")
-        found = scan(self.path, sample_rate=sample_rate)
+            raise DataError(f"samples={samples}: a clip needs at least one sample")
+
+        def excerpt(file: File) -> tuple[int, np.ndarray]:
+            start = min(round(self.start_s * sample_rate), max(0, file.audio.length - samples))
+            return start, file.audio.read(start, start + samples)
+
+        def audible(file: File) -> bool:
+            return abs(excerpt(file)[1]).max() > SILENCE
+
+        found = scan(self.path, sample_rate=sample_rate, limit=self.songs, counts=audible)
         files, clips, notes = [], [], []
         for file in found.files:
-            if self.songs and len(files) == self.songs:
-                break
-            start = min(round(self.start_s * sample_rate), max(0, file.audio.length - samples))
-            wave = file.audio.read(start, start + samples)
+            start, wave = excerpt(file)
             if abs(wave).max() <= SILENCE:
                 notes.append(f"    {file.name}: not used, silent from {start / sample_rate:g} s; change data.start_s")
                 continue
@@ -75,29 +80,35 @@ class Mixtures:
             clips.append(np.pad(wave * np.float32(gain), (0, samples - len(wave))))
             notes.append(f"    {file.name}: from {start / sample_rate:g} s, gain {20 * np.log10(gain):+.1f} dB")
         if not files:
-            raise DataError(f"data.path={found.root}: every clip is silent; change data.start_s={self.start_s:g}")
+            path = printable(str(found.root))
+            raise DataError(f"data.path={path}: every clip is silent; change data.start_s={self.start_s:g}")
         return MixturesCorpus(self, found, files, np.stack(clips), notes)
 
 
 def switch_names(names: list[str]) -> list[str]:
     """Names for switches, one a file: its stem; its path where stems collide; numbered where those do too.
 
-    White space, `=` and `,` become `_`, so that `--set name=1,other=0` can say them.
+    White space, `=` and `,` become `_` and leading `-` go, so that `--set name=1 other=0` can say them; bytes that are
+    not UTF-8 become escapes. A stem that only one file has is that file's name, whatever the others are numbered.
     """
 
     def clean(text: str) -> str:
-        return re.sub(r"[\s=,]+", "_", text)
+        return re.sub(r"[\s=,]+", "_", text).lstrip("-") or "_"
 
-    paths = [pathlib.PurePosixPath(name) for name in names]
+    paths = [pathlib.PurePosixPath(printable(name)) for name in names]
     stems = [clean(path.stem) for path in paths]
     count = collections.Counter(stems)
+    taken = {stem for stem in stems if count[stem] == 1}
     result: list[str] = []
     for path, stem in zip(paths, stems, strict=True):
-        base = stem if count[stem] == 1 else clean(str(path.with_suffix("")))
-        name, number = base, 1
-        while name in result:
-            number += 1
-            name = f"{base}_{number}"
+        name = stem
+        if count[stem] > 1:
+            name = base = clean(str(path.with_suffix("")))
+            number = 1
+            while name in taken:
+                number += 1
+                name = f"{base}_{number}"
+            taken.add(name)
         result.append(name)
     return result
 
@@ -118,14 +129,15 @@ class MixturesCorpus:
         self.clips = clips
         songs = len(clips)
         self.labels = tuple(
-            Switch(name, default=float(index == 0), help=file.name)
+            Switch(name, default=float(index == 0), help=printable(file.name))
             for index, (name, file) in enumerate(zip(switch_names([f.name for f in files]), files, strict=True))
         )
         held = data.held_out_pairs and songs >= 4
         self.held_out = tuple((index, (index + 1) % songs) for index in range(songs)) if held else ()
         self._active, self._solo_fraction = data.active, data.solo_fraction
         few = f" of the {data.songs} asked for" if songs < data.songs else ""
-        self.report = "\n".join(
+        self.fingerprint = fingerprint(files)
+        report = "\n".join(
             [
                 found.report,
                 f"  {songs} songs{few} as switches at {data.level_db:g} dB RMS, loudest peak {abs(clips).max():.2f}:",
@@ -133,6 +145,7 @@ class MixturesCorpus:
                 f"  {len(self.held_out)} pairs held out of training",
             ]
         )
+        self.report = printable(report)
 
     def size(self, split: str) -> int:
         """Items in one pass over `split`, "train" or "validation"."""

@@ -101,6 +101,12 @@ class SwitchDecoder:
     components: int = 2
     """Amplitudes summed at each point by the energy head."""
 
+    def __post_init__(self):
+        """Refuses sizes of which no network can be made."""
+        for name, least in (("upscale", 1), ("width", 1), ("depth", 0), ("components", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"model.{name}: expected at least {least}, got {getattr(self, name)}")
+
     def _decoder(self, spec: Spec) -> Decoder:
         sizes = {name: getattr(self, name) for name in ("upscale", "width", "depth", "head", "components")}
         gains = all(isinstance(label, controls.Switch) for label in spec.labels)

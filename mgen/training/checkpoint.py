@@ -31,6 +31,10 @@ class CheckpointError(Exception):
     """No checkpoint can be used: the message names the folder, what was wrong, and the way out."""
 
 
+class _BrokenError(Exception):
+    """The files of one checkpoint are damaged; an older one may be whole."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Loaded:
     """A checkpoint in memory."""
@@ -44,25 +48,41 @@ class Loaded:
 class Checkpoints:
     """The checkpoints of one run, in WORKDIR/checkpoints/STEP."""
 
-    def __init__(self, workdir: pathlib.Path, *, keep: int = 3):
-        """Opens (and makes) the folder. `keep` is the number of newest checkpoints kept."""
-        self.folder = (workdir / _FOLDER).absolute()
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
-            item_names=("state", "experiment"),
-        )
+    def __init__(self, workdir: pathlib.Path, *, keep: int = 3, read_only: bool = False):
+        """Opens the folder, and makes it unless `read_only`, which touches nothing: a run may be writing there.
 
-    def save(self, state: TrainState, experiment: Experiment, spec: Spec) -> None:
-        """Starts to save; `close` waits. A step that is already there is left alone."""
+        Args:
+          workdir: of the run.
+          keep: newest checkpoints kept.
+          read_only: whether to only look.
+        """
+        self.folder, self._read_only = (workdir / _FOLDER).absolute(), read_only
+        writing = {"max_to_keep": keep, "cleanup_tmp_directories": True}
+        options = ocp.CheckpointManagerOptions(**({"read_only": True, "create": False} if read_only else writing))
+        self._manager = ocp.CheckpointManager(self.folder, options=options, item_names=("state", "about"))
+
+    def save(self, state: TrainState, experiment: Experiment, spec: Spec, fingerprint: str = "") -> None:
+        """Starts to save; `close` waits. A step that is already there is left alone.
+
+        Args:
+          state: to be saved, with its step.
+          experiment: that it belongs to.
+          spec: of its data and features.
+          fingerprint: of the data, see `mgen.contracts.Corpus`.
+        """
         step = int(state.step)
         if step in self.steps():
             return
         host = jax.device_get(state)
-        about = {"experiment": to_json(experiment), "spec": to_json(spec), "digest": digest(host)}
-        self._manager.save(
-            step, args=ocp.args.Composite(state=ocp.args.StandardSave(host), experiment=ocp.args.JsonSave(about))
-        )
+        about = {
+            "experiment": to_json(experiment),
+            "spec": to_json(spec),
+            "fingerprint": fingerprint,
+            "structure": structure(host),
+            "digest": digest(host),
+        }
+        items = {"state": ocp.args.StandardSave(host), "about": ocp.args.JsonSave(about)}
+        self._manager.save(step, args=ocp.args.Composite(**items))
 
     def steps(self) -> list[int]:
         """The steps that were saved, oldest first."""
@@ -73,56 +93,89 @@ class Checkpoints:
         self._manager.wait_until_finished()
         self._manager.close()
 
-    def saved(self, step: int) -> dict[str, Any]:
-        """The experiment, the spec and the digest of a step, as JSON."""
-        args = ocp.args.Composite(experiment=ocp.args.JsonRestore())
-        return self._manager.restore(step, args=args)["experiment"]
+    def about(self, step: int) -> dict[str, Any]:
+        """What was saved beside the arrays of a step, as JSON; see `save`."""
+        return self._restore(step, about=ocp.args.JsonRestore())
 
     def restore(self, template: TrainState, step: int) -> TrainState:
-        """The state of a step, in the shape of `template`. Raises ValueError where its digest is not the stored one."""
+        """The state of a step, in the shape of `template`.
+
+        Raises:
+          CheckpointError: the step holds arrays of other names, shapes or types.
+        """
+        about = self.about(step)
+        if about["structure"] != structure(template):
+            raise CheckpointError(
+                f"{self.folder / str(step)}: its arrays are not those of this experiment; "
+                "it was saved by another version of mgen"
+            )
         abstract = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
-        state = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
-        if digest(jax.device_get(state)) != self.saved(step)["digest"]:
-            raise ValueError("the arrays are not the ones that were saved (their digest differs)")
+        state = self._restore(step, state=ocp.args.StandardRestore(abstract))
+        if digest(jax.device_get(state)) != about["digest"]:
+            raise _BrokenError("the arrays are not the ones that were saved: their digest differs")
         return state
 
     def newest(self, load: Callable[[int], Any]) -> Any:
-        """The first of `load(step)`, from the newest step back, that raises nothing; None where nothing was saved.
+        """The first of `load(step)`, from the newest step back, whose files are whole; None where nothing was saved.
 
-        A broken checkpoint is set aside in WORKDIR/checkpoints.broken, so that the run can save that step again.
+        Newer checkpoints that are broken are set aside in WORKDIR/checkpoints.broken, so that the run can save those
+        steps again; where only looking, and where none is whole, everything is left as it is.
 
         Raises:
           CheckpointError: something was saved, and none of it can be read.
         """
-        steps = self.steps()[::-1]
+        steps, broken = self.steps()[::-1], []
         for step in steps:
             try:
-                return load(step)
-            except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
-                first = str(error).splitlines()[0] if str(error) else type(error).__name__
+                found = load(step)
+            except _BrokenError as error:
                 _log.warning(
-                    "checkpoint %s is broken (%s); going back to the one before", self.folder / str(step), first
+                    "checkpoint %s is broken (%s); going back to the one before", self.folder / str(step), error
                 )
-                broken = self.folder.with_name(f"{_FOLDER}.broken")
-                broken.mkdir(exist_ok=True)
-                shutil.rmtree(broken / str(step), ignore_errors=True)
-                shutil.move(self.folder / str(step), broken / str(step))
-                self._manager.reload()
+                broken.append(step)
+                continue
+            if not self._read_only:
+                self._set_aside(broken)
+            return found
         if steps:
             raise CheckpointError(
-                f"{self.folder}: none of the checkpoints {steps[::-1]} can be read; train again elsewhere"
+                f"{self.folder}: none of the checkpoints {steps[::-1]} can be read; train again in another folder"
             )
         return None
 
+    def _restore(self, step: int, **item: Any) -> Any:
+        (name,) = item
+        try:
+            found = self._manager.restore(step, args=ocp.args.Composite(**item))[name]
+        except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
+            raise _BrokenError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        if found is None:
+            raise _BrokenError(f"{name} is missing")
+        return found
+
+    def _set_aside(self, steps: list[int]) -> None:
+        aside = self.folder.with_name(f"{_FOLDER}.broken")
+        for step in steps:
+            aside.mkdir(exist_ok=True)
+            shutil.rmtree(aside / str(step), ignore_errors=True)
+            shutil.move(self.folder / str(step), aside / str(step))
+        if steps:
+            self._manager.reload()
+
 
 def digest(tree: Any) -> str:
-    """A fingerprint of every array of a tree (names, types and bytes)."""
-    total = hashlib.blake2b(digest_size=16)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.ascontiguousarray(leaf)
-        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        total.update(array.tobytes())
+    """A fingerprint of every array of a tree: names, shapes, types and bytes."""
+    total = hashlib.blake2b(structure(tree).encode(), digest_size=16)
+    for leaf in jax.tree.leaves(tree):
+        total.update(np.ascontiguousarray(leaf).tobytes())
     return total.hexdigest()
+
+
+def structure(tree: Any) -> str:
+    """A fingerprint of a tree's names, shapes and types."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    text = "\n".join(f"{jax.tree_util.keystr(path)} {leaf.dtype} {tuple(leaf.shape)}" for path, leaf in leaves)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def template(experiment: Experiment, spec: Spec) -> TrainState:
@@ -139,27 +192,34 @@ def template(experiment: Experiment, spec: Spec) -> TrainState:
 def load(workdir: pathlib.Path, *, step: int | None = None) -> Loaded:
     """Reads a checkpoint for sampling: the experiment comes from it, no config file and no data are needed.
 
+    Nothing is written, so a run that is training there is not disturbed.
+
     Args:
       workdir: of the run.
       step: which one; None is the newest that is whole.
 
     Raises:
-      CheckpointError: the folder has no checkpoint, or not that one, or none that can be read.
+      CheckpointError: the folder has no checkpoint, or not that one, or none that can be read by this version.
     """
     if not (workdir / _FOLDER).is_dir():
-        raise CheckpointError(f"{workdir}: no checkpoint here; train first: python train.py CONFIG --workdir {workdir}")
-    checkpoints = Checkpoints(workdir)
+        raise CheckpointError(f"{workdir}: no checkpoint here; train first: mgen train CONFIG --workdir {workdir}")
+    checkpoints = Checkpoints(workdir, read_only=True)
 
     def read(number: int) -> Loaded:
-        about = checkpoints.saved(number)
-        experiment, spec = from_json(about["experiment"]), from_json(about["spec"])
-        return Loaded(experiment, spec, checkpoints.restore(template(experiment, spec), number), number)
+        about = checkpoints.about(number)
+        try:
+            experiment, spec = from_json(about["experiment"]), from_json(about["spec"])
+            shapes = template(experiment, spec)
+        except ValueError as error:
+            raise CheckpointError(f"{checkpoints.folder / str(number)}: {error}") from error
+        return Loaded(experiment, spec, checkpoints.restore(shapes, number), number)
 
     try:
-        steps = checkpoints.steps()
-        if step is not None and step not in steps:
-            raise CheckpointError(f"{workdir}: no checkpoint of step {step}; there are {steps or 'none'}")
+        if step is not None and step not in checkpoints.steps():
+            raise CheckpointError(f"{workdir}: no checkpoint of step {step}; there are {checkpoints.steps() or 'none'}")
         loaded = read(step) if step is not None else checkpoints.newest(read)
+    except _BrokenError as error:
+        raise CheckpointError(f"{checkpoints.folder / str(step)} is broken: {error}") from error
     finally:
         checkpoints.close()
     if loaded is None:

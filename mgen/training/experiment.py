@@ -47,17 +47,22 @@ class Experiment:
 
     def __post_init__(self):
         """Refuses what cannot be trained, naming the field."""
-        for name in ("batch_size", "steps", "log_every", "validate_every", "validation_batches", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        from_one = ("batch_size", "steps", "log_every", "validate_every", "validation_batches", "checkpoint_every")
+        from_zero = ("seed", "preview_every")
+        for name in (*from_one, "keep_checkpoints", "preview_count", *from_zero):
+            least = 0 if name in from_zero else 1
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay: expected 0 <= ema_decay < 1, got {self.ema_decay}")
 
 
 #: Fields that may differ between two runs of one experiment in one folder: what is said and kept, not what is learnt.
+#: Where the data lies is free too; that it is the same data is seen from its fingerprint.
 _FREE = {"log_every", "validate_every", "validation_batches", "checkpoint_every", "keep_checkpoints"} | {
     "preview_every",
     "preview_count",
+    "data.path",
 }
 
 
@@ -106,10 +111,10 @@ def differences(saved: Any, asked: Any, prefix: str = "") -> list[str]:
     Fields that do not change what is learnt (logging, checkpoints, previews) are left out.
     """
     if isinstance(saved, dict) and isinstance(asked, dict):
-        keys = [key for key in {**saved, **asked} if prefix or key not in _FREE]
-        missing = "(missing)"
-        found = [
-            differences(saved.get(key, missing), asked.get(key, missing), f"{prefix}.{key}".lstrip(".")) for key in keys
-        ]
-        return [line for lines in found for line in lines]
+        missing, lines = "(missing)", []
+        for key in {**saved, **asked}:
+            name = f"{prefix}.{key}".lstrip(".")
+            if name not in _FREE:
+                lines += differences(saved.get(key, missing), asked.get(key, missing), name)
+        return lines
     return [] if saved == asked else [f"{prefix}: saved {saved}, asked {asked}"]

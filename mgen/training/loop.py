@@ -46,7 +46,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     Raises:
       KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is saved.
       TrainingError: the loss is not finite, or a field of the experiment cannot be used.
-      CheckpointError: the folder holds another experiment, or only broken checkpoints.
+      CheckpointError: the folder holds another experiment or one on other data, or only broken checkpoints.
       mgen.data.DataError: no usable data.
     """
     features, model = experiment.features, experiment.model
@@ -60,16 +60,19 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     except ValueError as error:  # a field that does not fit the data, the features or this machine
         raise TrainingError(str(error)) from error
 
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"--workdir {workdir}: {error.strerror}") from error
     checkpoints = Checkpoints(workdir, keep=experiment.keep_checkpoints)
-    restored = _resume(checkpoints, state, experiment, spec)
+    restored = _resume(checkpoints, state, experiment, spec, corpus.fingerprint)
     state = parallel.place(restored or state)
     start, end = int(state.step), min(experiment.steps, stop_at or experiment.steps)
 
     main = jax.process_index() == 0
     if main:
         (workdir / "experiment.json").write_text(json.dumps(to_json(experiment), indent=2) + "\n")
-        (workdir / "data.txt").write_text(corpus.report + "\n")
+        (workdir / "data.txt").write_text(corpus.report + "\n", errors="backslashreplace")
     log = Log(workdir, steps=experiment.steps, start=start, active=main)
     if not restored:
         log.say(corpus.report)
@@ -93,17 +96,17 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
             log.advance()
             stopping = bool(stop)  # read once: a signal that comes later than this waits for the next step
             last = number == end or stopping
-            if number % experiment.log_every == 0 or last:
-                values = meter.read()
-                _check_finite(values, number, meter.steps_read)
+            saving = number % experiment.checkpoint_every == 0 or last
+            if number % experiment.log_every == 0 or saving:  # also before saving: no state is kept that was not read
                 rates = {
-                    f"{p}/rate": float(o.schedule(experiment.steps)(number)) for p, o in experiment.optimisers.items()
+                    f"{player}/rate": float(own.schedule(experiment.steps)(number - 1))
+                    for player, own in experiment.optimisers.items()
                 }
-                log.scalars(number, values | rates)
-            if validate.possible and (number % experiment.validate_every == 0 or last):
+                log.scalars(number, meter.read(number) | rates)
+            if saving:
+                checkpoints.save(state, experiment, spec, corpus.fingerprint)
+            if validate.possible and (number % experiment.validate_every == 0 or number == end) and not stopping:
                 log.scalars(number, validate(state))
-            if number % experiment.checkpoint_every == 0 or last:
-                checkpoints.save(state, experiment, spec)
             if experiment.preview_every and (number % experiment.preview_every == 0 or number == experiment.steps):
                 _preview(log, experiment, spec, state)
             if stopping:
@@ -112,15 +115,16 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     return state
 
 
-def _resume(checkpoints: Checkpoints, state: TrainState, experiment: Experiment, spec: Spec) -> TrainState | None:
-    """The newest state that is whole, if it is one of this experiment."""
+def _resume(
+    checkpoints: Checkpoints, state: TrainState, experiment: Experiment, spec: Spec, fingerprint: str
+) -> TrainState | None:
+    """The newest state that is whole, if it is one of this experiment on this data."""
 
     def load(step: int) -> TrainState | list[str]:
-        saved = checkpoints.saved(step)
-        asked = {"experiment": to_json(experiment), "spec": to_json(spec)}
-        lines = differences(saved["experiment"], asked["experiment"]) + differences(
-            saved["spec"], asked["spec"], "data"
-        )
+        about = checkpoints.about(step)
+        lines = differences(about["experiment"], to_json(experiment))
+        if not lines and (about["fingerprint"] != fingerprint or about["spec"] != to_json(spec)):
+            lines = ["the sound files are not the ones it was trained on"]
         return lines or checkpoints.restore(state, step)
 
     found = checkpoints.newest(load)
@@ -142,9 +146,11 @@ class _Validation:
     def __call__(self, state: TrainState) -> dict[str, float]:
         stream = batches(self._corpus, "validation", batch_size=self._experiment.batch_size, seed=0)
         rows = []
-        for index in range(self._experiment.validation_batches):
+        size = self._experiment.batch_size
+        whole = -(-self._corpus.size("validation") // size)  # more batches would say the same again
+        for index in range(min(self._experiment.validation_batches, whole)):
             rows.append(self._run(averaged(state), jax.random.key(index), parallel.split(next(stream))))
-        means = _means(rows)
+        means = _means(jax.device_get(rows))
         return {f"validation/{name}": value for name, value in means.items()}
 
 
@@ -152,8 +158,10 @@ class _Meter:
     """Gathers metrics on the device, and fetches them only when they are read: no step waits for the host."""
 
     def __init__(self):
+        self._start()
+
+    def _start(self) -> None:
         self._rows, self._waited, self._since = [], 0.0, time.perf_counter()
-        self.steps_read = 0
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
@@ -164,28 +172,29 @@ class _Meter:
     def add(self, metrics: dict[str, jax.Array]) -> None:
         self._rows.append(metrics)
 
-    def read(self) -> dict[str, float]:
-        means, self.steps_read = _means(self._rows), len(self._rows)
-        means["skipped"] = float(self._rows[-1]["skipped"])
-        seconds = time.perf_counter() - self._since
-        means |= {"steps_per_s": self.steps_read / seconds, "input_wait": self._waited / seconds}
-        self._rows, self._waited, self._since = [], 0.0, time.perf_counter()
-        return means
+    def read(self, step: int) -> dict[str, float]:
+        """Means over the steps since the last reading, those that were refused left out.
+
+        Raises:
+          TrainingError: all of them were refused, or a loss is not finite.
+        """
+        rows = jax.device_get(self._rows)
+        seconds, waited = time.perf_counter() - self._since, self._waited
+        self._start()
+        taken = [row for row in rows if not row["refused"]]
+        means = _means(taken or rows)
+        broken = [name for name, value in means.items() if name.endswith("/loss") and not math.isfinite(value)]
+        if broken or not taken:
+            raise TrainingError(
+                f"{(broken or ['the gradient'])[0]} is not finite between steps {step - len(rows) + 1} and {step}. "
+                "The last checkpoint is good; train with a lower optimisers.*.rate in another --workdir"
+            )
+        means["refused"] = float(len(rows) - len(taken))
+        return means | {"steps_per_s": len(rows) / seconds, "input_wait": waited / seconds}
 
 
 def _means(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
-    rows = jax.device_get(rows)
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-
-
-def _check_finite(values: dict[str, float], step: int, steps: int) -> None:
-    """Stops a run that has come to nothing, before it overwrites a good checkpoint."""
-    broken = [name for name, value in values.items() if name.endswith("/loss") and not math.isfinite(value)]
-    if broken:
-        raise TrainingError(
-            f"{broken[0]} is not finite between steps {step - steps + 1} and {step} (updates refused so far: "
-            f"{values['skipped']:.0f}). The last checkpoint is good; lower optimisers.*.rate and run again"
-        )
 
 
 def _preview(log: Log, experiment: Experiment, spec: Spec, state: TrainState) -> None:

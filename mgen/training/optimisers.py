@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal, Protocol
 
 import optax
 
 
 class Optimiser(Protocol):
-    """Anything with `build`; write another in a config where these do not serve."""
+    """What an experiment asks of an optimiser; a new one is another frozen dataclass here."""
 
     def schedule(self, steps: int) -> optax.Schedule:
         """The learning rate at each of `steps` steps."""
@@ -31,7 +32,7 @@ class Adam:
     final: float = 0.01
     """Rate at the last step, as a fraction of the peak."""
     warmup: int = 100
-    """Steps over which the rate rises from 0; at most a tenth of the run is used."""
+    """Steps over which the rate rises to its peak; at most a tenth of the run is used."""
     b1: float = 0.9
     """Decay of the gradient's running mean."""
     b2: float = 0.999
@@ -41,8 +42,17 @@ class Adam:
     clip: float = 1.0
     """Largest global norm of a gradient; 0 clips nothing."""
 
+    def __post_init__(self):
+        """Refuses what would not descend."""
+        for name in ("rate", "final", "warmup", "weight_decay", "clip"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"optimisers.*.{name}: expected 0 or more, got {getattr(self, name)}")
+        for name in ("b1", "b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"optimisers.*.{name}: expected 0 <= {name} < 1, got {getattr(self, name)}")
+
     def schedule(self, steps: int) -> optax.Schedule:
-        """Learning rate at each step of a run of `steps`."""
+        """Learning rate of each update, counted from 0, of a run of `steps`."""
         warmup = min(self.warmup, steps // 10)
         rest = max(steps - warmup, 1)
         after = {
@@ -52,7 +62,7 @@ class Adam:
         }[self.decay]
         if not warmup:
             return after
-        return optax.join_schedules([optax.linear_schedule(0.0, self.rate, warmup), after], [warmup])
+        return optax.join_schedules([optax.linear_schedule(self.rate / warmup, self.rate, warmup), after], [warmup])
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Clipping, then Adam."""

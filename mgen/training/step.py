@@ -25,7 +25,6 @@ class TrainState:
     variables: Variables
     optimiser: dict[str, Any]  # optax state per player
     ema: dict[str, Any]  # running mean of each player's params
-    skipped: Array  # int32 scalar: updates refused because a gradient was not finite
 
 
 def create_state(variables: Variables, optimisers: Mapping[str, optax.GradientTransformation]) -> TrainState:
@@ -42,7 +41,6 @@ def create_state(variables: Variables, optimisers: Mapping[str, optax.GradientTr
         variables=variables,
         optimiser={player: optimisers[player].init(params[player]) for player in variables},
         ema=jax.tree.map(jnp.copy, params),  # a copy: a donated buffer must not be donated twice
-        skipped=jnp.zeros((), jnp.int32),
     )
 
 
@@ -64,13 +62,15 @@ def make_step(
 ) -> Callable[[TrainState, Array, Batch], tuple[TrainState, dict[str, Array]]]:
     """One step of the game, to be compiled by `mgen.parallel.replicate`.
 
-    An update whose gradient is not finite is refused whole and counted in `state.skipped`: one bad batch costs nothing.
+    An update whose gradient is not finite is refused whole, and the step's metric `refused` is 1: one bad batch costs
+    nothing but itself.
 
     Args:
       losses: one per player, in order of play.
       optimisers: one per player.
       encode: wave to features, run inside the step so that only waveforms cross to the device.
-      ema_decay: of the running mean of the parameters; 0 keeps no mean. It warms up as (1 + step) / (10 + step).
+      ema_decay: of the running mean of the parameters; with 0 it is the last parameters. It warms up as
+        (1 + step) / (10 + step).
 
     Returns:
       A function (state, rng, batch) to (state, metrics); the metrics are scalars named `player/name`.
@@ -80,7 +80,7 @@ def make_step(
         rng = jax.random.fold_in(jax.random.fold_in(rng, state.step), jax.lax.axis_index(AXIS))
         batch = _with_features(encode, batch)
         variables, optimiser, ema, metrics = dict(state.variables), dict(state.optimiser), dict(state.ema), {}
-        skipped = state.skipped
+        refused = jnp.zeros(())
         decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
         for turn, (player, loss) in enumerate(losses.items()):
 
@@ -101,11 +101,11 @@ def make_step(
             ema[player] = jax.tree.map(
                 lambda mean, new: mean + (1 - decay) * (new - mean), ema[player], variables[player]["params"]
             )
-            skipped = skipped + jnp.where(fine, 0, 1)
+            refused = jnp.where(fine, refused, 1.0)
             metrics |= {f"{player}/{name}": value for name, value in output.metrics.items()}
             metrics |= {f"{player}/loss": output.value, f"{player}/gradient_norm": norm}
-        new = TrainState(state.step + 1, variables, optimiser, ema, skipped)
-        return new, {**jax.lax.pmean(metrics, AXIS), "skipped": skipped}
+        new = TrainState(state.step + 1, variables, optimiser, ema)
+        return new, {**jax.lax.pmean(metrics, AXIS), "refused": refused}
 
     return step
 
