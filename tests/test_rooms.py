@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "models": {"arrays", "contracts", "controls", "layers", "losses", "dsp"},
     "pictures": {"arrays", "dsp"},
     "training": {"arrays", "contracts", "controls", "parallel", "audio", "pictures", "data"},
-    "commands": {"arrays", "contracts", "controls", "parallel", "audio", "pictures", "data", "training"},
+    "commands": {"arrays", "contracts", "controls", "parallel", "audio", "dsp", "pictures", "data", "training"},
     "__main__": {"commands"},
     "__init__": set(),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 VERBS = {
     "train": "train an experiment, or go on with one that was stopped",
     "sample": "make sounds from a trained experiment",
+    "invert": "sound to a spectrogram and back, to hear what is lost",
 }
 
 
