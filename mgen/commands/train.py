@@ -17,4 +17,6 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it writes
     train(experiment, workdir)
-    print(f"trained: {workdir}. Listen: {program.replace('train', 'sample')} {shlex.quote(str(workdir))}")
+    listen = program.replace("train", "sample")
+    listen = f"python {listen}" if listen.endswith(".py") else listen
+    print(f"trained: {workdir}. Listen: {listen} {shlex.quote(str(workdir))}")
