@@ -9,8 +9,9 @@ noise for several non-zero inputs", because it had never seen two switches at on
    each point, as the bins of a mel band are, and their summed squares become decibels at the very end. An exponential
    gate that sees only the direction of the hidden vector, not its length, gives each point its level. Where all inputs
    are switches nothing before the gate has a bias, so the amplitude f obeys f(a x) = a f(x) for a >= 0: half a switch
-   is 6 dB less and no switch is silence by construction, and a mixture starts out as a superposition instead of having
-   to be learnt as the logarithm of a sum of exponentials. `head="decibel"` is the plain way, kept as the comparison.
+   is 6 dB less and no switch is silence by construction. How two songs share a point is learnt, and only from mixtures:
+   trained on single songs alone this head mixes worse than the plain one (`benchmarks/switches.py`).
+   `head="decibel"` is the plain way, kept as the comparison.
 
 Upscale factor r: the dense layer makes a grid of (frames / r, bins / r) points, and the last convolution has r * r
 channels for each output channel. For one 512 x 128 output: r = 2, 4, 8, 16, 32, 64 have 4, 16, 64, 256, 1024, 4096
