@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 setup: $(VENV)/.installed
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2  # the suite is compilation, which two processes halve
 
 demo: setup
 	$(BIN)/python train.py configs/demo.py --workdir runs/demo
