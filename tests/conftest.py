@@ -31,3 +31,22 @@ def real_audio() -> pathlib.Path:
 def noise() -> np.ndarray:
     """White noise of amplitude 0.1, [3, 22050]."""
     return np.random.default_rng(0).normal(0, 0.1, (3, 22_050)).astype(np.float32)
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Runs `mgen ...` in an empty folder and returns (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MGEN_CACHE", str(tmp_path / "cache"))
+
+    from mgen import commands
+
+    def call(*arguments):
+        try:
+            status = commands.main([str(word) for word in arguments])
+        except SystemExit as exit:
+            status = exit.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
