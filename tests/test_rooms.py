@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "losses": {"arrays", "dsp"},
     "models": {"arrays", "contracts", "controls", "layers", "losses", "dsp"},
     "pictures": {"arrays", "dsp"},
+    "metrics": {"arrays", "dsp"},
     "training": {"arrays", "contracts", "controls", "parallel", "audio", "pictures", "data"},
     "commands": {"arrays", "contracts", "controls", "parallel", "audio", "dsp", "pictures", "data", "training"},
     "__main__": {"commands"},
