@@ -8,8 +8,10 @@ Names, numbers and defaults are librosa's; only the axes differ, time coming bef
 """
 
 from mgen.dsp.decibels import amplitude_to_decibels, decibels_to_amplitude, decibels_to_power, power_to_decibels
+from mgen.dsp.inversion import invert, invert_mel
 from mgen.dsp.mel import mel_filters, mel_frequencies, mel_spectrogram
-from mgen.dsp.mel_inversion import mel_to_audio, mel_to_magnitude
+from mgen.dsp.mel_inversion import mel_to_audio
+from mgen.dsp.mel_solver import mel_to_magnitude
 from mgen.dsp.phase import griffin_lim
 from mgen.dsp.phase_gradient import phase_gradient
 from mgen.dsp.phase_scan import ScanFrames, scan_frames, scan_phases, scan_step
@@ -23,6 +25,8 @@ __all__ = [
     "decibels_to_power",
     "frame_count",
     "griffin_lim",
+    "invert",
+    "invert_mel",
     "istft",
     "mel_filters",
     "mel_frequencies",

@@ -1,95 +1,23 @@
-"""From a mel spectrogram back to magnitudes, and on to sound that has that mel spectrogram."""
+"""From a mel spectrogram to sound that has that mel spectrogram."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from mgen.arrays import check_shape
-from mgen.dsp.mel import check_power, mel_filters, safe_power
-from mgen.dsp.phase import griffin_lim
-from mgen.dsp.stft import check_bins, istft, stft
+from mgen.dsp.iteration import Frame, Steps, iterate, sample_weights, squared_magnitude, with_magnitude
+from mgen.dsp.mel import safe_power
+from mgen.dsp.mel_solver import Bands, bands_of, check_mel, check_updates, loudest, solve, update
+from mgen.dsp.phase import check_init, check_length, check_steps, starting_phases
+from mgen.dsp.stft import hops_to_wave, margin
 
 Array = jax.Array
 
-#: Below this share of a frame's loudest band (-180 dB) a quotient is not worth its gradient, which must stay finite.
-_NOTHING = 1e-18
-
 #: Frames this far below the loudest of their item (-120 dB) are settled in this scale, not in their own.
 _QUIETEST = 1e-12
-
-#: A warm start is kept above this share of the cold one: what is zero stays zero under products.
-_AWAKE = 1e-6
-
-#: Pieces that a matrix of filters is cut into. It is nearly all zeros, and the pieces leave most of them out. Measured
-#: on 2 CPU cores, 128 bands of n_fft 2048: 1 piece 49 ms, 2 33 ms, 4 22 ms, 8 20 ms, 32 24 ms and five times the
-#: compilation; gathering each bin's two bands instead is no faster than 4 pieces.
-_PIECES = 4
-
-_TRANSFORM = ("n_fft", "hop_length", "win_length", "window", "center")
-
-
-def mel_to_magnitude(
-    mel: Array,
-    *,
-    sample_rate: float,
-    n_fft: int,
-    fmin: float = 0.0,
-    fmax: float | None = None,
-    power: float = 2.0,
-    n_iter: int = 16,
-    init: Array | None = None,
-) -> Array:
-    """Magnitudes whose mel spectrogram is `mel`.
-
-    Each update multiplies every bin by the mean, over the two filters that see it, of what the mel asks of a band over
-    what the band has; every other update does so twice at once. That lessens the divergence of Kullback and Leibler and
-    never leaves the positive numbers. It starts from each band spread over its own bins; bins that no filter sees stay
-    zero and filters that see no bin are passed over. Frames are solved alone, each in the scale of its loudest band, so
-    the answer scales with the question.
-
-    There are far fewer bands than bins, so many spectra fit and this is one of them: what the filters summed over (the
-    harmonics within a band) is lost. `benchmarks/mel_inversion.py` measures residual and time beside librosa's.
-
-    Args:
-      mel: float32 [..., frames, bands], >= 0; negative numbers are taken as zero.
-      sample_rate: Hz.
-      n_fft: samples per frame of the spectrogram that was filtered.
-      fmin: Hz, lower edge of the first band.
-      fmax: Hz, upper edge of the last; half the sample rate if None.
-      power: exponent of the magnitudes before the filters, as in `mel_spectrogram`.
-      n_iter: updates; twice as many are worth 8 dB or more of residual.
-      init: a warm start, float32 [..., frames, bins] magnitudes near the answer, such as those of a mel that differs
-        little. Its fine structure is kept where the mel does not speak against it.
-
-    Returns:
-      float32 [..., frames, bins], bins = 1 + n_fft // 2.
-
-    Raises:
-      ValueError: mel is complex, has fewer than two axes or holds NaN or infinity (found only where it is not traced),
-        power is not above zero, n_iter is below 0, init is not of the result's shape, or as in `mel_filters`.
-
-    Reference: Lee & Seung, "Algorithms for non-negative matrix factorization", NIPS 2000 (the divergence); Richardson,
-      "Bayesian-based iterative method of image restoration", 1972.
-    """
-    mel = _check_mel(mel, power)
-    if n_iter < 0:
-        raise ValueError(f"n_iter={n_iter}: expected 0 or more; 16 is usual")
-    bands = _bands(sample_rate, n_fft, mel.shape[-1], fmin, fmax)
-    if init is not None:
-        init = jnp.asarray(init)
-        check_bins(init, n_fft, "init")
-        if init.shape[:-1] != mel.shape[:-1] or not jnp.issubdtype(init.dtype, jnp.floating):
-            raise ValueError(
-                f"init: expected float magnitudes of {(*mel.shape[:-1], 1 + n_fft // 2)}, got {init.dtype} {init.shape}"
-            )
-    return _solve(mel, init, bands=bands, power=power, n_iter=n_iter)
 
 
 def mel_to_audio(
@@ -106,21 +34,22 @@ def mel_to_audio(
     fmax: float | None = None,
     power: float = 2.0,
     n_iter: int = 32,
-    momentum: float = 0.99,
+    momentum: float = 0.95,
+    relaxation: float = 1.25,
     init: str | Array = "scan",
     length: int | None = None,
     nnls_iter: int = 16,
 ) -> Array:
     """A wave whose mel spectrogram is near `mel`.
 
-    It starts as `griffin_lim(mel_to_magnitude(mel), n_iter=0)`. The iterations that follow are those of the fast
-    Griffin-Lim algorithm but for one thing: the magnitudes are not held. The mel leaves the fine structure within a
-    band open, so each iteration takes the magnitudes that the wave has come to and brings them to the mel by two
-    updates of `mel_to_magnitude`. Magnitudes and phases then settle together on what a wave can have, where held
-    magnitudes, which no wave has, leave an error that no phase removes. `benchmarks/mel_inversion.py` measures it.
+    It starts as `griffin_lim(mel_to_magnitude(mel), n_iter=0)`. The iterations that follow are those of `griffin_lim`
+    but for one thing: the magnitudes are not held. The mel leaves the fine structure within a band open, so each
+    iteration takes the magnitudes that the wave has come to and brings them to the mel by two updates of
+    `mel_to_magnitude`. Magnitudes and phases then settle together on what a wave can have, where held magnitudes, which
+    no wave has, leave an error that no phase removes. `benchmarks/mel_inversion.py` measures it.
 
     It is jit-able and reverse-differentiable in `mel` (the phases of "scan" and "tree" are constant to it); the
-    backward pass keeps a wave and a spectrogram per iteration and recomputes the rest. A batch equals its items.
+    backward pass keeps three waves per iteration and recomputes the rest. A batch equals its items.
 
     Args:
       mel: float32 [..., frames, bands], >= 0.
@@ -135,7 +64,8 @@ def mel_to_audio(
       fmax: Hz, upper edge of the last; half the sample rate if None.
       power: exponent of the magnitudes before the filters, as in `mel_spectrogram`.
       n_iter: iterations, each a transform, a correction and an inverse transform.
-      momentum: how far each step overshoots, in [0, 1], see `griffin_lim`.
+      momentum: how far each step goes on, in [0, 1], see `griffin_lim`.
+      relaxation: how far each step goes towards a wave, see `griffin_lim`.
       init: starting phases, see `griffin_lim`. Here "scan" is as good as "tree", and cheaper.
       length: samples to return, see `griffin_lim`.
       nnls_iter: updates of `mel_to_magnitude` before the start.
@@ -144,148 +74,79 @@ def mel_to_audio(
       float32 [..., samples].
 
     Raises:
-      ValueError: n_iter or nnls_iter is below 0, momentum outside [0, 1], or as in `mel_to_magnitude` and
-        `griffin_lim`.
+      ValueError: nnls_iter is below 0, or as in `mel_to_magnitude` and `griffin_lim`.
 
-    Reference: Perraudin, Balazs & Sondergaard, "A fast Griffin-Lim algorithm", WASPAA 2013.
+    Reference: see `griffin_lim` and `mel_to_magnitude`.
     """
-    mel = _check_mel(mel, power)
-    for name, count, usual in (("n_iter", n_iter, 32), ("nnls_iter", nnls_iter, 16)):
-        if count < 0:
-            raise ValueError(f"{name}={count}: expected 0 or more; {usual} is usual")
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"momentum={momentum}: expected 0 to 1, beyond which it diverges; 0.99 is usual")
-    bands = _bands(sample_rate, n_fft, mel.shape[-1], fmin, fmax)
-    transform = {
-        "n_fft": n_fft, "hop_length": hop_length, "win_length": win_length, "window": window, "center": center
-    }  # fmt: skip
-    # The wave's `power` is proportional to the mel, so its derivative is exact with the scale held fixed.
-    mel = mel * bands.seen
-    scale = _loudest(mel, (-2, -1))
-    mel = mel / scale
-    magnitude = _solve(mel, None, bands=bands, power=power, n_iter=nnls_iter)
-    wave = griffin_lim(magnitude, rng=rng, n_iter=0, init=init, length=length, **transform)
-    wave = _settle(wave, mel, bands=bands, power=power, n_iter=n_iter, momentum=momentum, **transform)
-    return wave * scale[..., 0] ** (1 / power)
+    mel = check_mel(mel, power)
+    check_updates(nnls_iter, "nnls_iter")
+    steps = check_steps(n_iter, momentum, relaxation)
+    angles = check_init(init, (*mel.shape[:-1], 1 + n_fft // 2), rng)
+    return _mel_to_audio(
+        mel.astype(jnp.float32),
+        angles,
+        rng,
+        init=init if angles is None else "given",
+        frame=Frame(n_fft, hop_length, win_length, window),
+        center=center,
+        length=check_length(length, mel.shape[-2], n_fft, hop_length, center),
+        bands=bands_of(sample_rate, n_fft, mel.shape[-1], fmin, fmax),
+        power=power,
+        nnls_iter=nnls_iter,
+        steps=steps,
+    )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Bands:
-    """A mel filter bank and its way back. Known by identity, so that compiled functions can be looked up by it."""
-
-    filters: list[tuple[slice, np.ndarray]]
-    """Bins to bands."""
-    shares: list[tuple[slice, np.ndarray]]
-    """Bands to bins: the filters transposed, those of each bin divided by their sum. Zero where there are none."""
-    coverage: np.ndarray
-    """Sum of the filters at each bin, [bins]."""
-    energy: np.ndarray
-    """Sum of each filter's squares, 1 where it is empty, [bands]."""
-    seen: np.ndarray
-    """1 for each filter that sees a bin, else 0, [bands]."""
-
-
-@functools.lru_cache(maxsize=32)
-def _bands(sample_rate: float, n_fft: int, n_mels: int, fmin: float, fmax: float | None) -> _Bands:
-    """The filter bank of `mel_filters`, with its refusals and its warning."""
-    filters = mel_filters(sample_rate=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-    coverage, energy = filters.sum(axis=1), np.square(filters).sum(axis=0)
-    shares = filters / np.where(coverage > 0, coverage, 1)[:, None]
-    seen = energy > 0
-    return _Bands(_pieces(filters), _pieces(shares.T), coverage, np.where(seen, energy, 1), seen.astype(np.float32))
-
-
-def _pieces(matrix: np.ndarray) -> list[tuple[slice, np.ndarray]]:
-    """Cuts a banded matrix by columns: for each piece its rows that are not all zero, and what stands there."""
-    pieces = []
-    for columns in np.array_split(np.arange(matrix.shape[1]), min(_PIECES, matrix.shape[1])):
-        piece = matrix[:, columns[0] : columns[-1] + 1]
-        rows = np.flatnonzero(piece.any(axis=1))
-        used = slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 1)
-        pieces.append((used, np.ascontiguousarray(piece[used])))
-    return pieces
-
-
-def _product(values: Array, pieces: list[tuple[slice, np.ndarray]]) -> Array:
-    """Values [..., rows] times the matrix [rows, columns] that was cut into pieces."""
-    dot = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-    return jnp.concatenate([dot(values[..., rows], piece) for rows, piece in pieces], axis=-1)
-
-
-def _check_mel(mel: Array, power: float) -> Array:
-    """The mel as float32, or a refusal."""
-    mel = jnp.asarray(mel)
-    if not jnp.issubdtype(mel.dtype, jnp.floating):
-        raise ValueError(f"mel: expected floats, got {mel.dtype}; filter magnitudes or powers, not a complex spectrum")
-    check_shape(mel, {"...": None, "frames": None, "bands": None}, "mel")
-    check_power(power)
-    if not isinstance(mel, jax.core.Tracer) and (broken := int(mel.size - jnp.isfinite(mel).sum())):
-        raise ValueError(f"mel: {broken} of {mel.size} values are NaN or infinite; repair them, as by jnp.nan_to_num")
-    return mel.astype(jnp.float32)
-
-
-def _loudest(mel: Array, axes: int | tuple[int, ...]) -> Array:
-    """The largest value along the axes, which are kept; 1 where that is nothing. Constant to differentiation."""
-    largest = lax.stop_gradient(mel).max(axis=axes, keepdims=True)
-    return jnp.where(largest > np.finfo(np.float32).tiny, largest, 1)
-
-
-def _update(values: Array, mel: Array, bands: _Bands, twice: Array | bool) -> Array:
-    """Values [..., bins] brought nearer to a mel [..., bands] whose loudest band is about 1 in every frame.
-
-    Twice is the same correction squared: two steps for the price of one, which overshoots where one step would have
-    arrived, so one step has to follow. Measured on 21 pieces at power 2, residual after 8 and 16 updates: all single
-    -34.8 and -44.6 dB, every other one twice -41.2 and -51.5 dB.
-    """
-    factor = _product(mel / jnp.maximum(_product(values, bands.filters), _NOTHING), bands.shares)
-    return values * factor * jnp.where(twice, factor, 1)
-
-
-@functools.partial(jax.jit, static_argnames=("bands", "power", "n_iter"))
-def _solve(mel: Array, init: Array | None, *, bands: _Bands, power: float, n_iter: int) -> Array:
-    """Magnitudes [..., bins] for mel [..., bands], from magnitudes `init` if there are some."""
-    mel = jnp.maximum(mel, 0) * bands.seen
-    # The answer is proportional to mel, so its derivative is exact with the scale held fixed.
-    scale = _loudest(mel, -1)
-    mel = mel / scale
-    start = _product(mel / bands.energy, bands.shares) * bands.coverage
-    if init is not None:
-        warm = safe_power(jnp.maximum(init.astype(jnp.float32), 0) / scale ** (1 / power), power)
-        start = jnp.clip(warm, _AWAKE * start, 1 / _NOTHING)
-
-    def step(values: Array, twice: Array) -> tuple[Array, None]:
-        return _update(values, mel, bands, twice), None
-
-    twice = np.arange(n_iter)[::-1] % 2 == 1  # the last one is single
-    values, _ = lax.scan(jax.checkpoint(step, prevent_cse=False), start, twice)
-    return safe_power(values, 1 / power) * scale ** (1 / power)
-
-
-@functools.partial(jax.jit, static_argnames=("bands", "power", "n_iter", "momentum", *_TRANSFORM))
-def _settle(
-    wave: Array, mel: Array, *, bands: _Bands, power: float, n_iter: int, momentum: float, **transform: Any
+@functools.partial(
+    jax.jit, static_argnames=("init", "frame", "center", "length", "bands", "power", "nnls_iter", "steps")
+)
+def _mel_to_audio(
+    mel: Array,
+    angles: Array | None,
+    rng: Array | None,
+    *,
+    init: str,
+    frame: Frame,
+    center: bool,
+    length: int,
+    bands: Bands,
+    power: float,
+    nnls_iter: int,
+    steps: Steps,
 ) -> Array:
-    """The wave after `n_iter` iterations that keep both the mel and the transform of a wave."""
-    mel = jnp.maximum(mel, 0)
-    # A frame far below its neighbours is filled by them at first, and in its own scale that would be infinite.
-    scale = jnp.maximum(_loudest(mel, -1), _QUIETEST)
+    # The wave's `power` is proportional to the mel, so its derivative is exact with the scale held fixed.
+    mel = jnp.maximum(mel, 0) * bands.seen
+    scale = loudest(mel, (-2, -1))
     mel = mel / scale
-    overshoot = momentum / (1 + momentum)
-    tiny = np.finfo(np.float32).tiny
+    magnitude = solve(mel, None, bands=bands, power=power, n_iter=nnls_iter)
+    if angles is None:
+        angles = starting_phases(init, magnitude, rng, frame)
+    weight = sample_weights(frame, mel.shape[-2], center, length)
+    hops = hold_mel(mel, magnitude, angles, weight, frame=frame, bands=bands, power=power, steps=steps)
+    return hops_to_wave(hops, margin(frame.n_fft, center), length) * scale[..., 0] ** (1 / power)
 
-    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
-        wave, previous = carry
-        rebuilt = stft(wave, **transform)
-        values = safe_power(jnp.square(rebuilt.real) + jnp.square(rebuilt.imag), power / 2) / scale
+
+def hold_mel(
+    mel: Array,
+    magnitude: Array,
+    angles: Array,
+    weight: Array,
+    *,
+    frame: Frame,
+    bands: Bands,
+    power: float,
+    steps: Steps,
+) -> Array:
+    """Hops of the wave after iterations towards a mel whose loudest band is about 1, see `iterate`."""
+    # A frame far below its neighbours is filled by them at first, and in its own scale that would be infinite.
+    scale = jnp.maximum(loudest(mel, -1), _QUIETEST)
+    mel = mel / scale
+
+    def wanted(spectrum: Array) -> Array:
+        values = safe_power(squared_magnitude(spectrum), power / 2) / scale
         for twice in (True, False):
-            values = _update(values, mel, bands, twice)
-        magnitude = safe_power(values * scale, 1 / power)
-        target = rebuilt - overshoot * previous
-        squared = jnp.square(target.real) + jnp.square(target.imag)
-        spectrum = target * (magnitude / jnp.sqrt(jnp.maximum(squared, tiny)))
-        return (istft(spectrum, length=wave.shape[-1], **transform), rebuilt), None
+            values = update(values, mel, bands, twice)
+        return with_magnitude(spectrum, safe_power(values * scale, 1 / power))
 
-    nothing = jnp.zeros((*mel.shape[:-1], 1 + transform["n_fft"] // 2), jnp.complex64)
-    body = jax.checkpoint(step, prevent_cse=False)
-    (wave, _), _ = lax.scan(body, (wave, nothing), None, length=n_iter)
-    return wave
+    start = magnitude * lax.complex(jnp.cos(angles), jnp.sin(angles))
+    return iterate(wanted, start, weight, frame=frame, steps=steps)

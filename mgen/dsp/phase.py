@@ -7,7 +7,6 @@ phases. `benchmarks/phase_starts.py` measures it.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +14,16 @@ import numpy as np
 from jax import lax
 
 from mgen.arrays import check_shape
+from mgen.dsp.iteration import MOST_RELAXED, Frame, Steps, iterate, sample_weights, with_magnitude
 from mgen.dsp.phase_gradient import check_finite
 from mgen.dsp.phase_scan import scan_phases
 from mgen.dsp.phase_tree import tree_phases
-from mgen.dsp.stft import check_bins, frame_count, istft, sample_count, stft
+from mgen.dsp.stft import check_bins, frame_count, hops_to_wave, margin, sample_count
 
 Array = jax.Array
+
+#: Starts that follow the phase gradient: name to function of magnitudes and the settings of `Frame`.
+STARTS = {"tree": tree_phases, "scan": scan_phases}
 
 
 def griffin_lim(
@@ -71,51 +74,120 @@ def griffin_lim(
     Raises:
       ValueError: magnitude is complex, not of 1 + n_fft // 2 bins, or holds NaN or infinity (found only where it is not
         traced); there are too few frames; length does not fit them; init is unknown or not of magnitude's shape; rng is
-        missing; n_iter is below 0, momentum outside [0, 1] or relaxation outside [1, 1.5]; or as in `stft`.
+        missing; n_iter is below 0, momentum outside [0, 1] or relaxation outside [1, 1.3]; or as in `stft`.
 
     Reference: Perraudin, Balazs & Sondergaard, "A fast Griffin-Lim algorithm", WASPAA 2013; Nenov, Nguyen,
       Balazs & Bot, "Accelerated Griffin-Lim algorithm: a fast and provably converging numerical method for phase
       retrieval", 2023, with alpha = beta = momentum and gamma = relaxation.
     """
-    magnitude = jnp.asarray(magnitude)
-    if not jnp.issubdtype(magnitude.dtype, jnp.floating):
-        raise ValueError(f"magnitude: expected floats, got {magnitude.dtype}; take the abs of a complex spectrum first")
-    check_bins(magnitude, n_fft, "magnitude")
-    if n_iter < 0:
-        raise ValueError(f"n_iter={n_iter}: expected 0 or more; 32 is usual")
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"momentum={momentum}: expected 0 to 1, beyond which it diverges; 0.99 is usual")
-    length = _check_length(length, magnitude.shape[-2], n_fft, hop_length, center)
-    if not 1 <= relaxation <= 1.5:
-        raise ValueError(f"relaxation={relaxation}: expected 1 to 1.5, beyond which it diverges; 1.25 is usual")
-    frame = {"n_fft": n_fft, "hop_length": hop_length, "win_length": win_length, "window": window}
-    check_finite(magnitude)
-    magnitude = magnitude.astype(jnp.float32)
-    angles = _starting_phases(init, magnitude, rng, frame)
-    scale = _scale(magnitude)
-    wave = _iterate(
-        magnitude / scale,
+    magnitude = check_magnitude(magnitude, n_fft)
+    steps = check_steps(n_iter, momentum, relaxation)
+    length = check_length(length, magnitude.shape[-2], n_fft, hop_length, center)
+    angles = check_init(init, magnitude.shape, rng)
+    return _griffin_lim(
+        magnitude.astype(jnp.float32),
         angles,
-        n_iter=n_iter,
-        momentum=momentum,
-        relaxation=relaxation,
-        length=length,
+        rng,
+        init=init if angles is None else "given",
+        frame=Frame(n_fft, hop_length, win_length, window),
         center=center,
-        **frame,
+        length=length,
+        steps=steps,
     )
-    return wave * scale[..., 0]
 
 
-def _scale(magnitude: Array) -> Array:
-    """A power of two near each item's largest magnitude [..., 1, 1], so that squares neither overflow nor vanish.
+@functools.partial(jax.jit, static_argnames=("init", "frame", "center", "length", "steps"))
+def _griffin_lim(
+    magnitude: Array,
+    angles: Array | None,
+    rng: Array | None,
+    *,
+    init: str,
+    frame: Frame,
+    center: bool,
+    length: int,
+    steps: Steps,
+) -> Array:
+    if angles is None:
+        angles = starting_phases(init, magnitude, rng, frame)
+    scale = jnp.ldexp(jnp.float32(1), exponent_of(lax.stop_gradient(magnitude).max(axis=(-2, -1), keepdims=True)))
+    weight = sample_weights(frame, magnitude.shape[-2], center, length)
+    hops = hold_magnitude(magnitude / scale, angles, weight, frame=frame, steps=steps)
+    return hops_to_wave(hops, margin(frame.n_fft, center), length) * scale[..., 0]
+
+
+def hold_magnitude(magnitude: Array, angles: Array, weight: Array, *, frame: Frame, steps: Steps) -> Array:
+    """Hops of the wave after the steps from phases `angles` under magnitudes of up to about 1, see `iterate`."""
+    start = magnitude * lax.complex(jnp.cos(angles), jnp.sin(angles))
+    wanted = functools.partial(with_magnitude, magnitude=magnitude)
+    return iterate(wanted, start, weight, frame=frame, steps=steps)
+
+
+def exponent_of(largest: Array) -> Array:
+    """The power of two, as its exponent, that an item is divided by so that squares neither overflow nor vanish.
 
     Dividing by it rounds nothing. The wave is proportional to the magnitude, so the derivative is exact with it fixed.
     """
-    _, exponent = jnp.frexp(lax.stop_gradient(magnitude).max(axis=(-2, -1), keepdims=True))
-    return jnp.ldexp(jnp.float32(1), jnp.clip(exponent - 1, -120, 126))
+    return jnp.clip(jnp.frexp(largest)[1] - 1, -120, 126)
 
 
-def _check_length(length: int | None, frames: int, n_fft: int, hop_length: int, center: bool) -> int:
+def starting_phases(init: str, magnitude: Array, rng: Array | None, frame: Frame, first: Array | None = None) -> Array:
+    """Phases in radians, float32 of magnitude's shape; `first` are those of the first frame, where known."""
+    shape = magnitude.shape
+    if init == "zeros":
+        return jnp.zeros(shape, jnp.float32)
+    if init in STARTS:
+        return STARTS[init](magnitude, first=first, **frame._asdict())
+
+    def draw(key: Array) -> Array:
+        return jax.random.uniform(key, shape[-2:], maxval=2 * np.pi)
+
+    if len(shape) == 2:
+        return draw(rng)
+    items = np.arange(np.prod(shape[:-2], dtype=int))
+    return jax.vmap(lambda item: draw(jax.random.fold_in(rng, item)))(items).reshape(shape)
+
+
+def check_magnitude(magnitude: Array, n_fft: int) -> Array:
+    """The magnitudes as an array, or a refusal of what is complex, of other sizes or (where not traced) not finite."""
+    magnitude = magnitude if isinstance(magnitude, np.ndarray) else jnp.asarray(magnitude)
+    if not jnp.issubdtype(magnitude.dtype, jnp.floating):
+        raise ValueError(f"magnitude: expected floats, got {magnitude.dtype}; take the abs of a complex spectrum first")
+    check_bins(magnitude, n_fft, "magnitude")
+    check_finite(magnitude)
+    return magnitude
+
+
+def check_steps(n_iter: int, momentum: float, relaxation: float) -> Steps:
+    """The settings of `iterate`, or a refusal of those that it would diverge with."""
+    if n_iter < 0:
+        raise ValueError(f"n_iter={n_iter}: expected 0 or more; 32 is usual")
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"momentum={momentum}: expected 0 to 1, beyond which it diverges; 0.95 is usual")
+    if not 1 <= relaxation <= MOST_RELAXED:
+        raise ValueError(
+            f"relaxation={relaxation}: expected 1 to {MOST_RELAXED}, beyond which it diverges; 1.25 is usual"
+        )
+    return Steps(n_iter, float(momentum), float(relaxation))
+
+
+def check_init(init: str | Array, shape: tuple[int, ...], rng: Array | None) -> Array | None:
+    """The phases if they are given, None if they are to be found; or a refusal."""
+    if not isinstance(init, str):
+        angles = jnp.asarray(init)
+        if not jnp.issubdtype(angles.dtype, jnp.floating):
+            raise ValueError(f"init: expected phases in radians as floats, got {angles.dtype}; take the angle first")
+        sizes = {f"axis {axis}": size for axis, size in enumerate(shape[:-2])}
+        check_shape(angles, {**sizes, "frames": shape[-2], "bins": shape[-1]}, "init")
+        return angles.astype(jnp.float32)
+    if init not in (*STARTS, "random", "zeros"):
+        raise ValueError(f"init={init!r}: unknown, expected tree, scan, random, zeros or an array of phases in radians")
+    if init == "random" and rng is None:
+        raise ValueError("rng=None: random starting phases need a key; give jax.random.key(seed), or init='tree'")
+    return None
+
+
+def check_length(length: int | None, frames: int, n_fft: int, hop_length: int, center: bool) -> int:
     """The samples to make, refused where `stft` would not make `frames` frames of them."""
     count = functools.partial(frame_count, n_fft=n_fft, hop_length=hop_length, center=center)
     shortest = n_fft // 2 + 1 if center else n_fft
@@ -135,64 +207,3 @@ def _check_length(length: int | None, frames: int, n_fft: int, hop_length: int, 
             f"(n_fft={n_fft}, hop_length={hop_length}); {way_out}"
         )
     return length
-
-
-def _starting_phases(init: str | Array, magnitude: Array, rng: Array | None, frame: dict[str, Any]) -> Array:
-    """Phases in radians, float32 of magnitude's shape."""
-    shape = magnitude.shape
-    if not isinstance(init, str):
-        angles = jnp.asarray(init)
-        if not jnp.issubdtype(angles.dtype, jnp.floating):
-            raise ValueError(f"init: expected phases in radians as floats, got {angles.dtype}; take the angle first")
-        sizes = {f"axis {axis}": size for axis, size in enumerate(shape[:-2])}
-        check_shape(angles, {**sizes, "frames": shape[-2], "bins": shape[-1]}, "init")
-        return angles.astype(jnp.float32)
-    if init == "zeros":
-        return jnp.zeros(shape, jnp.float32)
-    if init in ("tree", "scan"):
-        return {"tree": tree_phases, "scan": scan_phases}[init](magnitude, **frame)
-    if init != "random":
-        raise ValueError(f"init={init!r}: unknown, expected tree, scan, random, zeros or an array of phases in radians")
-    if rng is None:
-        raise ValueError("rng=None: random starting phases need a key; give jax.random.key(seed), or init='tree'")
-
-    def draw(key: Array) -> Array:
-        return jax.random.uniform(key, shape[-2:], maxval=2 * np.pi)
-
-    if len(shape) == 2:
-        return draw(rng)
-    items = np.arange(np.prod(shape[:-2], dtype=int))
-    return jax.vmap(lambda item: draw(jax.random.fold_in(rng, item)))(items).reshape(shape)
-
-
-_TRANSFORM = ("n_fft", "hop_length", "win_length", "window", "center")
-
-
-@functools.partial(jax.jit, static_argnames=("n_iter", "momentum", "relaxation", "length", *_TRANSFORM))
-def _iterate(
-    magnitude: Array, angles: Array, *, n_iter: int, momentum: float, relaxation: float, length: int, **transform: Any
-) -> Array:
-    """The wave after `n_iter` iterations from phases `angles`; `transform` goes to `stft` and `istft`."""
-    forward = functools.partial(stft, **transform)
-    inverse = functools.partial(istft, length=length, **transform)
-    tiny = np.finfo(np.float32).tiny
-
-    def with_magnitude(target: Array) -> Array:
-        # The phase of `target` under the given magnitude. Where there is none (below 1e-19) nothing stays nothing:
-        # librosa adds tiny to the divisor, this bounds it from below, which is the same with a finite gradient.
-        squared = jnp.square(target.real) + jnp.square(target.imag)
-        return target * (magnitude / jnp.sqrt(jnp.maximum(squared, tiny)))
-
-    def step(carry: tuple[Array, Array, Array], overshoot: Array) -> tuple[tuple[Array, Array, Array], None]:
-        spectrum, target, previous = carry
-        rebuilt = forward(inverse(spectrum))
-        relaxed = rebuilt if relaxation == 1 else target + relaxation * (rebuilt - target)
-        target = relaxed + overshoot * (relaxed - previous)
-        return (with_magnitude(target), target, relaxed), None
-
-    start = magnitude * lax.complex(jnp.cos(angles), jnp.sin(angles))
-    overshoot = np.full(n_iter, momentum, np.float32)
-    overshoot[:1] = 0  # nothing comes before the first
-    body = jax.checkpoint(step, prevent_cse=False)
-    (spectrum, _, _), _ = lax.scan(body, (start, start, jnp.zeros_like(start)), overshoot)
-    return inverse(spectrum)

@@ -122,17 +122,17 @@ def wrap(phases: Array) -> Array:
     return phases - np.float32(2 * np.pi) * lax.round(phases / np.float32(2 * np.pi))
 
 
-def check_finite(magnitude: Array) -> None:
-    """Refuses magnitudes that are NaN or infinite, where they are at hand: while tracing, nothing can be said.
+def check_finite(values: Array, name: str = "magnitude") -> None:
+    """Refuses values that are NaN or infinite, where they are at hand: while tracing, nothing can be said.
 
     Raises:
       ValueError: some values are not finite; the message counts them.
     """
-    if isinstance(magnitude, jax.core.Tracer):
+    if isinstance(values, jax.core.Tracer):
         return
-    broken = int(np.size(magnitude) - jnp.isfinite(magnitude).sum())
-    if broken:
+    finite = (np if isinstance(values, np.ndarray) else jnp).isfinite(values)
+    if not finite.all():
         raise ValueError(
-            f"magnitude: {broken} of {np.size(magnitude)} values are NaN or infinite; repair them first, "
-            "for example with jnp.nan_to_num"
+            f"{name}: {int(np.size(values) - finite.sum())} of {np.size(values)} values are NaN or infinite; repair "
+            "them first, for example with jnp.nan_to_num"
         )

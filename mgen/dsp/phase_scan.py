@@ -2,18 +2,17 @@
 
 Within a frame each bin takes its phase either from itself one frame ago or from a neighbour in frequency, whichever way
 is louder. That is a maximum spanning tree again, but of a line of bins that all hang on one past, and such a tree needs
-no rounds: which edges are in it follows from two running maxima. It is known for all frames before the first phase is.
+no rounds but two walks over the bins. It is known for all frames before the first phase is.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from mgen.dsp.phase_gradient import check_finite, log_magnitude, phase_gradient, phase_steps, wrap
@@ -33,7 +32,13 @@ class ScanFrames(NamedTuple):
 
 
 def scan_phases(
-    magnitude: Array, *, n_fft: int, hop_length: int, win_length: int | None = None, window: str = "hann"
+    magnitude: Array,
+    *,
+    n_fft: int,
+    hop_length: int,
+    win_length: int | None = None,
+    window: str = "hann",
+    first: Array | None = None,
 ) -> Array:
     """Phases that follow the phase gradient from frame to frame, in one `lax.scan`.
 
@@ -46,6 +51,7 @@ def scan_phases(
       hop_length: samples between frames.
       win_length: samples of the window; all of the frame if None.
       window: "hann" or "hamming".
+      first: float32 [..., bins], radians, phases of the first frame where they are known, to go on from.
 
     Returns:
       float32 [..., frames, bins], radians in -pi..pi, of the transform that `stft` makes.
@@ -58,15 +64,18 @@ def scan_phases(
     """
     magnitude = jnp.asarray(magnitude, jnp.float32)
     check_finite(magnitude)
-    return _scan_phases(magnitude, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window)
+    return _scan_phases(magnitude, first, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window)
 
 
 @functools.partial(jax.jit, static_argnames=("n_fft", "hop_length", "win_length", "window"))
-def _scan_phases(magnitude: Array, **transform: int | str | None) -> Array:
+def _scan_phases(magnitude: Array, first: Array | None, **transform: int | str | None) -> Array:
     frames = scan_frames(magnitude, **transform)
     in_time = ScanFrames(*(jnp.moveaxis(values, -2, 0) for values in frames))
-    before = jnp.zeros_like(in_time.advance[0])
-    _, phases = lax.scan(scan_step, before, in_time)
+    if first is None:
+        _, phases = lax.scan(scan_step, jnp.zeros_like(in_time.advance[0]), in_time)
+    else:
+        _, rest = lax.scan(scan_step, first, ScanFrames(*(values[1:] for values in in_time)))
+        phases = jnp.concatenate([first[None], rest])
     return jnp.moveaxis(phases, 0, -2)
 
 
@@ -111,53 +120,65 @@ def scan_frames(
     gradients = phase_gradient(magnitude, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window)
     along_time, along_bins = phase_steps(*gradients)
     logs = log_magnitude(magnitude)
-    keep = [(0, 0)] * (logs.ndim - 2)
-    advance = jnp.pad(along_time, [*keep, (1, 0), (0, 0)])
+    advance = jnp.pad(along_time, [*[(0, 0)] * (logs.ndim - 2), (1, 0), (0, 0)])
     past = jnp.concatenate([logs[..., :1, :], logs[..., :-1, :]], axis=-2)
-    source = _sources(logs + past, logs[..., 1:] + logs[..., :-1])
-    risen = jnp.pad(jnp.cumsum(wrap(along_bins), axis=-1), [*keep, (0, 0), (1, 0)])
-    spread = risen - jnp.take_along_axis(risen, source, axis=-1, mode="promise_in_bounds")
+    source, spread = _sources(logs + past, logs[..., 1:] + logs[..., :-1], wrap(along_bins))
     return ScanFrames(advance, source, wrap(spread))
 
 
-@jax.jit
-def _sources(from_past: Array, between: Array) -> Array:
-    """The bin that each bin's phase is spread from: where its part of the line hangs on the past.
+class _Path(NamedTuple):
+    """The best way of a bin to the past that keeps to one side of it, [rows] each."""
 
-    A line of bins, each tied to its neighbours by edges of weight `between` and to the past by one of `from_past`. An
-    edge between two bins is left out of the maximum spanning tree if both its ends reach the past over heavier edges
-    without it. The best way to the past on one side of a bin, as good as its lightest edge, is a running maximum:
-    reach[k] = max(from_past[k], min(between[k - 1], reach[k - 1])).
+    lightest: Array
+    """float32, weight of its lightest edge."""
+    source: Array
+    """int32, bin that it ends at."""
+    spread: Array
+    """float32, radians from that bin to this one."""
+
+
+@jax.jit
+def _sources(from_past: Array, between: Array, along_bins: Array) -> tuple[Array, Array]:
+    """The bin that each bin's phase is spread from, and how far: the maximum spanning tree of a line and its past.
+
+    Each bin is tied to its neighbours by edges of weight `between` and to the past by one of `from_past`. In the tree a
+    bin's way to the past is the one whose lightest edge is heaviest. Below the bin that is its own edge, or the one
+    between it and the next lower bin and on along that bin's way; above it likewise; so two walks over the bins, up and
+    down, find it, each step of them for all frames at once. Measured on one CPU core, 216 frames of 1025 bins: 2.2 ms,
+    where associative scans, which need scattered maxima after them, take 14.
 
     Args:
       from_past: float32 [..., bins].
       between: float32 [..., bins - 1].
+      along_bins: float32 [..., bins - 1], radians from each bin to the next.
 
     Returns:
-      int32 [..., bins].
+      int32 [..., bins] and float32 [..., bins].
     """
     shape, bins = from_past.shape, from_past.shape[-1]
     rows = math.prod(shape[:-1])
-    from_past, between = from_past.reshape(rows, bins), between.reshape(rows, bins - 1)
-    from_below = _reach(from_past, jnp.pad(between, [(0, 0), (1, 0)], constant_values=-np.inf), reverse=False)
-    from_above = _reach(from_past, jnp.pad(between, [(0, 0), (0, 1)], constant_values=-np.inf), reverse=True)
-    cut = (between < from_below[:, :-1]) & (between < from_above[:, 1:])
-    # Each part of the line is known by its lowest bin; its source is its bin that is tied to the past the most.
+    tie = from_past.reshape(rows, bins).T  # a bin's frames lie side by side
+    edge, step = between.reshape(rows, bins - 1).T, along_bins.reshape(rows, bins - 1).T
+    no_edge, no_step = jnp.full((1, rows), -jnp.inf), jnp.zeros((1, rows))
     place = jnp.arange(bins, dtype=jnp.int32)
-    lowest = lax.cummax(jnp.where(jnp.pad(cut, [(0, 0), (1, 0)], constant_values=True), place, 0), axis=1)
-    row = bins * jnp.arange(rows, dtype=jnp.int32)[:, None]
-    part, tie = (lowest + row).reshape(-1), from_past.reshape(-1)
-    strongest = jnp.full(tie.shape, -jnp.inf).at[part].max(tie, mode="promise_in_bounds")
-    holds = tie == strongest.at[part].get(mode="promise_in_bounds")
-    holder = jnp.where(holds, jnp.broadcast_to(place, from_past.shape).reshape(-1), 0)
-    source = jnp.zeros(tie.shape, jnp.int32).at[part].max(holder, mode="promise_in_bounds")
-    return source.at[part].get(mode="promise_in_bounds").reshape(shape)
+    nowhere = _Path(no_edge[0], jnp.zeros(rows, jnp.int32), no_step[0])
+
+    def up(lower: _Path, bin: tuple[Array, ...]) -> tuple[_Path, _Path]:
+        tie, place, edge, step = bin
+        over_edge = _Path(jnp.minimum(edge, lower.lightest), lower.source, lower.spread + step)
+        path = _heavier(_Path(tie, jnp.full(rows, place), no_step[0]), over_edge)
+        return path, path
+
+    def down(upper: _Path, bin: tuple[Any, ...]) -> tuple[_Path, _Path]:
+        tie, place, edge, step, below = bin
+        over_edge = _Path(jnp.minimum(edge, upper.lightest), upper.source, upper.spread - step)
+        return _heavier(_Path(tie, jnp.full(rows, place), no_step[0]), over_edge), _heavier(below, over_edge)
+
+    _, below = lax.scan(up, nowhere, (tie, place, jnp.concatenate([no_edge, edge]), jnp.concatenate([no_step, step])))
+    above = (tie, place, jnp.concatenate([edge, no_edge]), jnp.concatenate([step, no_step]), below)
+    _, best = lax.scan(down, nowhere, above, reverse=True)
+    return best.source.T.reshape(shape), best.spread.T.reshape(shape)
 
 
-def _reach(low: Array, high: Array, reverse: bool) -> Array:
-    """The recursion y[k] = max(low[k], min(high[k], y[k - 1])) along the last of two axes, from either end."""
-
-    def then(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
-        return jnp.maximum(second[0], jnp.minimum(second[1], first[0])), jnp.minimum(first[1], second[1])
-
-    return lax.associative_scan(then, (low, high), reverse=reverse, axis=1)[0]
+def _heavier(one: _Path, other: _Path) -> _Path:
+    return _Path(*(jnp.where(one.lightest >= other.lightest, a, b) for a, b in zip(one, other, strict=True)))

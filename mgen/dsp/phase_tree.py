@@ -26,9 +26,18 @@ QUIETER = 1.5
 #: Weight of an edge that is not there, or that joins a tree to itself.
 _NONE = np.float32(-np.inf)
 
+#: Weight of an edge that must be in the tree: above that of any two points, whose logarithms are at most 0.
+_ALWAYS = np.float32(1)
+
 
 def tree_phases(
-    magnitude: Array, *, n_fft: int, hop_length: int, win_length: int | None = None, window: str = "hann"
+    magnitude: Array,
+    *,
+    n_fft: int,
+    hop_length: int,
+    win_length: int | None = None,
+    window: str = "hann",
+    first: Array | None = None,
 ) -> Array:
     """Phases that follow the phase gradient along a maximum spanning tree.
 
@@ -47,6 +56,7 @@ def tree_phases(
       hop_length: samples between frames.
       win_length: samples of the window; all of the frame if None.
       window: "hann" or "hamming".
+      first: float32 [..., bins], radians, phases of the first frame where they are known, to go on from.
 
     Returns:
       float32 [..., frames, bins], radians in -pi..pi, of the transform that `stft` makes.
@@ -59,22 +69,23 @@ def tree_phases(
     """
     magnitude = jnp.asarray(magnitude, jnp.float32)
     check_finite(magnitude)
-    return _tree_phases(magnitude, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window)
+    return _tree_phases(magnitude, first, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window)
 
 
 @functools.partial(jax.jit, static_argnames=("n_fft", "hop_length", "win_length", "window"))
-def _tree_phases(magnitude: Array, **transform: int | str | None) -> Array:
+def _tree_phases(magnitude: Array, first: Array | None, **transform: int | str | None) -> Array:
     magnitude = lax.stop_gradient(magnitude)
     gradients = phase_gradient(magnitude, **transform)
     items = math.prod(magnitude.shape[:-2])
     # Not -1: one frame alone has no steps in time, and of nothing reshape cannot tell the items.
     values = (log_magnitude(magnitude), *phase_steps(*gradients))
     forest = (array.reshape(items, *array.shape[-2:]) for array in values)
-    return integrate_along_tree(*forest).reshape(magnitude.shape)
+    first = None if first is None else first.reshape(items, -1)
+    return integrate_along_tree(*forest, first=first).reshape(magnitude.shape)
 
 
 @jax.jit
-def integrate_along_tree(log_weight: Array, along_time: Array, along_bins: Array) -> Array:
+def integrate_along_tree(log_weight: Array, along_time: Array, along_bins: Array, first: Array | None = None) -> Array:
     """Sums differences along the maximum spanning tree of each item's grid.
 
     Boruvka's algorithm. Every component joins another over its heaviest outgoing edge, all at once, until one is left.
@@ -86,16 +97,21 @@ def integrate_along_tree(log_weight: Array, along_time: Array, along_bins: Array
       log_weight: finite float32 [items, frames, bins]; an edge weighs its higher end plus `QUIETER` times the lower.
       along_time: radians [items, frames - 1, bins], phase of each frame less that of the one before.
       along_bins: radians [items, frames, bins - 1], phase of each bin less that of the one below.
+      first: radians [items, bins], phases of the first frame where they are known: the tree then grows from all of it.
 
     Returns:
-      float32 [items, frames, bins], radians in -pi..pi; some point of each item is 0.
+      float32 [items, frames, bins], radians in -pi..pi; some point of each item is 0 where nothing is known.
     """
     shape, size, bins = log_weight.shape, log_weight.size, log_weight.shape[-1]
     number = jnp.arange(size, dtype=jnp.int32)
+    to_frame = _fill_time(_edge_weight(log_weight[:, 1:], log_weight[:, :-1]), _NONE)
+    to_bin = _edge_weight(log_weight[..., 1:], log_weight[..., :-1])
+    if first is not None:  # edges of this frame come before all others
+        along_bins = along_bins.at[:, 0].set(first[:, 1:] - first[:, :-1])
+        to_bin = to_bin.at[:, 0].set(_ALWAYS)
+    to_bin = _fill_bins(to_bin, _NONE)
     # Edge 2 i leads from point i to the next frame, edge 2 i + 1 to the next bin.
     steps = jnp.stack([_fill_time(along_time, 0.0), _fill_bins(along_bins, 0.0)], axis=-1).reshape(-1)
-    to_frame = _fill_time(_edge_weight(log_weight[:, 1:], log_weight[:, :-1]), _NONE)
-    to_bin = _fill_bins(_edge_weight(log_weight[..., 1:], log_weight[..., :-1]), _NONE)
 
     def joining_edges(root: Array) -> Array:
         """The heaviest edge out of each component, at the number of its root; -1 elsewhere, or where there is none."""
@@ -135,7 +151,8 @@ def integrate_along_tree(log_weight: Array, along_time: Array, along_bins: Array
 
     start = (number, jnp.zeros(size, jnp.float32), jnp.int32(size))
     _, phase, _ = lax.while_loop(lambda state: state[2] > shape[0], join, start)
-    return phase.reshape(shape)
+    phase = phase.reshape(shape)
+    return phase if first is None else wrap(phase + (first[:, :1] - phase[:, 0, :1])[..., None])
 
 
 def _point_at_root(parent: Array, phase: Array) -> tuple[Array, Array]:

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from mgen.arrays import check_shape
 
 Array = jax.Array
+
+#: Bytes of spectra that one FFT may make. XLA's plans on a GPU take as much again, and one over 4 GB ends the process
+#: (jax-ml/jax#9591), so more than this goes in several.
+PLAN_BYTES = 1 << 30
 
 #: Generalised cosine windows, alpha - (1 - alpha) cos: name to alpha.
 _WINDOWS = {"hann": 0.5, "hamming": 0.54}
@@ -36,7 +42,7 @@ def window(name: str, win_length: int, n_fft: int) -> np.ndarray:
     Raises:
       ValueError: the name is unknown, or win_length is not in 1..n_fft.
     """
-    return _window_float64(name, win_length, n_fft).astype(np.float32)
+    return window_float64(name, win_length, n_fft).astype(np.float32)
 
 
 def frame_count(samples: int, *, n_fft: int, hop_length: int, center: bool = True) -> int:
@@ -53,7 +59,7 @@ def frame_count(samples: int, *, n_fft: int, hop_length: int, center: bool = Tru
             f"wave: {samples} samples are too few for n_fft={n_fft} with center={center}; "
             f"give at least {shortest} samples or a smaller n_fft"
         )
-    return 1 + (samples + 2 * _margin(n_fft, center) - n_fft) // hop_length
+    return 1 + (samples + 2 * margin(n_fft, center) - n_fft) // hop_length
 
 
 def sample_count(frames: int, *, n_fft: int, hop_length: int, center: bool = True) -> int:
@@ -63,7 +69,7 @@ def sample_count(frames: int, *, n_fft: int, hop_length: int, center: bool = Tru
       ValueError: hop_length is not in 1..n_fft.
     """
     _check_hop(hop_length, n_fft)
-    return n_fft + hop_length * (frames - 1) - 2 * _margin(n_fft, center)
+    return n_fft + hop_length * (frames - 1) - 2 * margin(n_fft, center)
 
 
 @functools.partial(jax.jit, static_argnames=("n_fft", "hop_length", "win_length", "window", "center"))
@@ -103,9 +109,10 @@ def stft(
         raise ValueError(f"wave: expected floats in [-1, 1], got {wave.dtype}; scale and convert it first")
     if wave.ndim == 0:
         raise ValueError("wave: expected [..., samples], got a scalar; give at least one axis")
-    weights = _window_float64(window, win_length, n_fft).astype(np.float32)
+    weights = window_float64(window, win_length, n_fft).astype(np.float32)
     frames = frame_count(wave.shape[-1], n_fft=n_fft, hop_length=hop_length, center=center)
-    return jnp.fft.rfft(_frame(wave.astype(jnp.float32), frames, n_fft, hop_length, center) * weights)
+    hops = wave_to_hops(wave.astype(jnp.float32), frames, n_fft, hop_length, center)
+    return rfft(hops_to_frames(hops, n_fft) * weights)
 
 
 @functools.partial(jax.jit, static_argnames=("n_fft", "hop_length", "win_length", "window", "center", "length"))
@@ -146,7 +153,7 @@ def istft(
     """
     spectrum = jnp.asarray(spectrum)
     check_bins(spectrum, n_fft, "spectrum")
-    weights = _window_float64(window, win_length, n_fft)
+    weights = window_float64(window, win_length, n_fft)
     if length is None:
         length = sample_count(spectrum.shape[-2], n_fft=n_fft, hop_length=hop_length, center=center)
     if length < 1:
@@ -155,12 +162,12 @@ def istft(
             "ask for at least 1, or give more frames"
         )
     _check_hop(hop_length, n_fft)
-    margin = _margin(n_fft, center)
+    before = margin(n_fft, center)
     # Frames that start behind the last sample wanted are not worth an inverse transform.
-    frames = min(spectrum.shape[-2], math.ceil((length + 2 * margin) / hop_length))
-    pieces = jnp.fft.irfft(spectrum[..., :frames, :].astype(jnp.complex64), n=n_fft) * weights.astype(np.float32)
-    wave = _fit(_overlap_add(pieces, hop_length), margin, length)
-    return wave * _reciprocal_envelope(window, win_length, n_fft, hop_length, frames, margin, length)
+    frames = min(spectrum.shape[-2], math.ceil((length + 2 * before) / hop_length))
+    pieces = irfft(spectrum[..., :frames, :].astype(jnp.complex64), n_fft) * weights.astype(np.float32)
+    wave = hops_to_wave(frames_to_hops(pieces, hop_length), before, length)
+    return wave * reciprocal_envelope(window, win_length, n_fft, hop_length, frames, before, length)
 
 
 def check_bins(spectrogram: Array, n_fft: int, name: str) -> None:
@@ -186,13 +193,14 @@ def _check_hop(hop_length: int, n_fft: int) -> None:
         raise ValueError(f"hop_length={hop_length}: expected 1 to n_fft={n_fft}; n_fft // 4 = {n_fft // 4} is usual")
 
 
-def _margin(n_fft: int, center: bool) -> int:
+def margin(n_fft: int, center: bool) -> int:
     """Samples of padding on either side."""
     return n_fft // 2 if center else 0
 
 
 @functools.lru_cache(maxsize=32)
-def _window_float64(name: str, win_length: int | None, n_fft: int) -> np.ndarray:
+def window_float64(name: str, win_length: int | None, n_fft: int) -> np.ndarray:
+    """The window before it is rounded, float64 [n_fft], read-only; see `window`."""
     win_length = n_fft if win_length is None else win_length
     if name not in _WINDOWS:
         raise ValueError(f"window={name!r}: unknown, expected one of {', '.join(_WINDOWS)}")
@@ -207,18 +215,18 @@ def _window_float64(name: str, win_length: int | None, n_fft: int) -> np.ndarray
 
 
 @functools.lru_cache(maxsize=32)
-def _reciprocal_envelope(
-    name: str, win_length: int | None, n_fft: int, hop_length: int, frames: int, margin: int, length: int
+def reciprocal_envelope(
+    name: str, win_length: int | None, n_fft: int, hop_length: int, frames: int, before: int, length: int
 ) -> np.ndarray:
     """One over the sum of the squared windows at each sample [length], and 1 where no window reaches.
 
     It follows from sizes alone, so it is made with numpy while tracing and costs one product in the compiled function.
     """
-    squared = np.pad(_window_float64(name, win_length, n_fft) ** 2, (0, -n_fft % hop_length)).reshape(-1, hop_length)
+    squared = np.pad(window_float64(name, win_length, n_fft) ** 2, (0, -n_fft % hop_length)).reshape(-1, hop_length)
     envelope = np.zeros((frames + len(squared) - 1, hop_length))
     for piece, values in enumerate(squared):
         envelope[piece : piece + frames] += values
-    envelope = envelope.reshape(-1)[margin : margin + length]
+    envelope = envelope.reshape(-1)[before : before + length]
     envelope = np.pad(envelope, (0, length - len(envelope)))
     # librosa's threshold: the smallest normal float32. A Hann window is exactly zero at its first sample.
     reached = envelope > np.finfo(np.float32).tiny
@@ -227,29 +235,56 @@ def _reciprocal_envelope(
     return reciprocal
 
 
-def _fit(wave: Array, start: int, length: int) -> Array:
-    """Samples start..start + length of the last axis, with zeros behind its end."""
-    wave = wave[..., start : start + length]
+def rfft(frames: Array) -> Array:
+    """Spectra [..., 1 + n // 2] of frames [..., n], at most `PLAN_BYTES` of them in one FFT."""
+    return _in_plans(jnp.fft.rfft, frames, 8 * (1 + frames.shape[-1] // 2))
+
+
+def irfft(spectra: Array, n_fft: int) -> Array:
+    """Frames [..., n_fft] of spectra [..., 1 + n_fft // 2], see `rfft`."""
+    return _in_plans(functools.partial(jnp.fft.irfft, n=n_fft), spectra, 8 * spectra.shape[-1])
+
+
+def _in_plans(transform: Callable[[Array], Array], rows: Array, row_bytes: int) -> Array:
+    """Transforms the last axis, as many rows at a time as a plan may hold."""
+    count, most = math.prod(rows.shape[:-1]), max(1, PLAN_BYTES // row_bytes)
+    if count <= most:
+        return transform(rows)
+    made = lax.map(transform, rows.reshape(count, -1), batch_size=most)
+    return made.reshape(*rows.shape[:-1], -1)
+
+
+def wave_to_hops(wave: Array, frames: int, n_fft: int, hop_length: int, center: bool) -> Array:
+    """A wave [..., samples] cut into the hops [..., hops, hop_length] that `frames` frames reach, zeros around it.
+
+    There are `frames` + ceil(n_fft / hop_length) - 1 hops. The samples behind the last of them are in no frame.
+    """
+    count, before = frames + -(-n_fft // hop_length) - 1, margin(n_fft, center)
+    wave = wave[..., : count * hop_length - before]
+    after = count * hop_length - before - wave.shape[-1]
+    return jnp.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(before, after)]).reshape(*wave.shape[:-1], count, hop_length)
+
+
+def hops_to_wave(hops: Array, before: int, length: int) -> Array:
+    """The `length` samples behind the first `before` of hops [..., hops, hop_length], with zeros behind their end."""
+    wave = hops.reshape(*hops.shape[:-2], -1)[..., before : before + length]
     return jnp.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, length - wave.shape[-1])])
 
 
-def _frame(wave: Array, frames: int, n_fft: int, hop_length: int, center: bool) -> Array:
-    """Overlapping frames [..., frames, n_fft] of a wave."""
-    pieces = -(-n_fft // hop_length)
-    count, margin, leading = frames + pieces - 1, _margin(n_fft, center), [(0, 0)] * (wave.ndim - 1)
-    wave = wave[..., : count * hop_length - margin]  # the samples behind the last whole hop are in no frame
-    wave = jnp.pad(wave, [*leading, (margin, count * hop_length - margin - wave.shape[-1])])
-    hops = wave.reshape(*wave.shape[:-1], count, hop_length)
+def hops_to_frames(hops: Array, n_fft: int) -> Array:
+    """Overlapping frames [..., frames, n_fft], from hops [..., frames + pieces - 1, hop_length]."""
+    pieces = -(-n_fft // hops.shape[-1])
+    frames = hops.shape[-2] - pieces + 1
     side_by_side = jnp.concatenate([hops[..., piece : piece + frames, :] for piece in range(pieces)], axis=-1)
     return side_by_side[..., :n_fft]  # where hop_length does not divide n_fft the last hop sticks out
 
 
-def _overlap_add(frames: Array, hop_length: int) -> Array:
-    """Sum of frames [..., frames, n_fft] laid hop_length apart: [..., (frames + pieces - 1) * hop_length]."""
+def frames_to_hops(frames: Array, hop_length: int) -> Array:
+    """Sum of frames [..., frames, n_fft] laid hop_length apart: [..., frames + pieces - 1, hop_length]."""
     *leading, count, n_fft = frames.shape
     pieces = -(-n_fft // hop_length)
     keep = [(0, 0)] * len(leading)
     frames = jnp.pad(frames, [*keep, (0, 0), (0, pieces * hop_length - n_fft)])
     frames = frames.reshape(*leading, count, pieces, hop_length)
     shifted = [jnp.pad(frames[..., p, :], [*keep, (p, pieces - 1 - p), (0, 0)]) for p in range(pieces)]
-    return functools.reduce(jnp.add, shifted).reshape(*leading, -1)
+    return functools.reduce(jnp.add, shifted)
