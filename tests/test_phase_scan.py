@@ -38,8 +38,11 @@ def test_sources_are_those_of_a_maximum_spanning_tree(seed, bins):
     expected = np.zeros(bins + 1, int)
     for point in order[1:]:  # from the past outwards
         expected[point] = point if parent[point] == bins else expected[parent[point]]
-    found = _sources(from_past.astype(np.float32)[None, None], between.astype(np.float32)[None, None])
-    np.testing.assert_array_equal(found[0, 0], expected[:bins])
+    along = rng.uniform(-3, 3, bins - 1)
+    source, spread = _sources(*(values.astype(np.float32)[None, None] for values in (from_past, between, along)))
+    np.testing.assert_array_equal(source[0, 0], expected[:bins])
+    height = np.concatenate([[0], np.cumsum(along)])
+    np.testing.assert_allclose(spread[0, 0], height - height[expected[:bins]], rtol=0, atol=1e-4)
 
 
 def test_a_sine_comes_back():
@@ -68,6 +71,25 @@ def test_one_frame_at_a_time_is_the_same(noise):
         three = scan_frames(magnitude[frame - 1 : frame + 2], **SMALL)
         before, phases = step(before, ScanFrames(*(values[1] for values in three)))
         np.testing.assert_allclose(np.exp(1j * phases), np.exp(1j * whole[frame]), rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("phases_of", [scan_phases, dsp.tree_phases])
+def test_goes_on_from_a_known_frame(noise, phases_of):
+    magnitude = np.abs(np.asarray(dsp.stft(noise[:2, :2000], **SMALL)))
+    first = np.random.default_rng(0).uniform(-np.pi, np.pi, magnitude[:, 0].shape).astype(np.float32)
+    found = phases_of(magnitude, first=first, **SMALL)
+    np.testing.assert_allclose(np.exp(1j * found[:, 0]), np.exp(1j * first), rtol=0, atol=1e-4)
+    # All else hangs on that frame: turned as a whole, it turns everything with it.
+    turned = phases_of(magnitude, first=first + 1, **SMALL)
+    np.testing.assert_allclose(np.exp(1j * turned), np.exp(1j * (found + 1)), rtol=0, atol=1e-3)
+
+
+def test_a_song_in_two_parts_is_the_song(noise):
+    """The scan knows nothing of the future but the next frame, so what is cut behind it can be gone on from."""
+    magnitude = np.abs(np.asarray(dsp.stft(noise[0, :4000], **SMALL)))
+    whole = scan_phases(magnitude, **SMALL)
+    rest = scan_phases(magnitude[19:], first=whole[19], **SMALL)
+    np.testing.assert_allclose(np.exp(1j * rest[1:]), np.exp(1j * whole[20:]), rtol=0, atol=1e-2)
 
 
 def test_batch_equals_items(noise):

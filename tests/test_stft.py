@@ -1,5 +1,8 @@
 """The transform and its inverse against librosa, their laws, and their refusals."""
 
+import importlib
+import math
+import re
 import warnings
 
 import jax
@@ -128,6 +131,24 @@ def test_gradient_of_the_inverse_is_that_of_the_identity(noise):
     settings, wave, weights = dict(n_fft=64, hop_length=24), noise[0, :500], noise[1, :500]
     gradient = jax.grad(lambda w: jnp.vdot(weights, dsp.istft(dsp.stft(w, **settings), length=500, **settings)))(wave)
     near(gradient, weights)
+
+
+def test_no_plan_is_larger_than_allowed(noise, monkeypatch):
+    """XLA ends the process over a plan of 4 GB (jax#9591): what is more goes in several, with the same result."""
+    settings = dict(n_fft=256, hop_length=64)
+    transform = importlib.import_module("mgen.dsp.stft")
+    whole = dsp.stft(noise, **settings)
+    back = dsp.istft(whole, **settings)
+    allowed = 100 * 8 * 129
+    monkeypatch.setattr(transform, "PLAN_BYTES", allowed)
+    jax.clear_caches()  # the limit is read while tracing
+    for function, argument, expected in ((dsp.stft, noise, whole), (dsp.istft, whole, back)):
+        np.testing.assert_array_equal(function(argument, **settings), expected)
+        text = function.lower(argument, **settings).as_text()
+        plans = re.findall(r"stablehlo\.fft .*: \(tensor<([\dx]*)x(?:complex<f32>|f32)>\)", text)
+        rows = [math.prod(int(size) for size in shape.split("x")[:-1]) for shape in plans]
+        assert rows and max(rows) == 100
+    jax.clear_caches()
 
 
 def test_half_precision_and_whole_numbers(noise):

@@ -37,8 +37,10 @@ from mgen.dsp.stft import margin
 
 Array = jax.Array
 
-#: Frames of which starting phases are found at once. Unlike the length of a block it belongs to the result.
-SEGMENT = 4096
+#: Frames of which starting phases are found at once. Unlike the length of a block it belongs to the result. Measured:
+#: the tree of 90 s of music ends 0.4 dB better in segments of 32 to 512 frames than in one piece, that of 5 s (216
+#: frames) best in one; 1000 frames and more fall out of the cache of a CPU core and take two to four times as long.
+SEGMENT = 256
 
 
 def invert(
@@ -92,6 +94,8 @@ def invert(
     frame = Frame(n_fft, hop_length, win_length, window)
     angles = check_init(init, magnitude.shape, rng)
     items = magnitude.reshape(-1, *magnitude.shape[-2:])
+    if not len(items):
+        return np.zeros((*magnitude.shape[:-2], length), np.float32)
     angles = _angles(init, angles, items, _keys(rng, magnitude.shape), frame)
     plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
     work = _hold_magnitude(frame, plan.before, plan.made, steps)
@@ -116,7 +120,7 @@ def invert_mel(
     power: float = 2.0,
     n_iter: int = 32,
     momentum: float = 0.95,
-    relaxation: float = 1.25,
+    relaxation: float = 1.15,
     init: str | Array = "scan",
     length: int | None = None,
     nnls_iter: int = 16,
@@ -161,6 +165,8 @@ def invert_mel(
     spectrum_shape = (*mel.shape[:-1], 1 + n_fft // 2)
     angles = check_init(init, spectrum_shape, rng)
     items = np.maximum(mel.reshape(-1, *mel.shape[-2:]), 0) * bands.seen
+    if not len(items):
+        return np.zeros((*mel.shape[:-2], length), np.float32)
     scale = items.max(axis=(1, 2), keepdims=True, initial=np.finfo(np.float32).tiny)
     items /= scale
     plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
@@ -203,8 +209,10 @@ def _angles(
         low, high = max(start - 1, 0), min(start + SEGMENT + 1, frames)
         # Behind the first segment the frame before is known.
         known = (angles[:, low],) if start else ()
-        work = _start(init, frame, start // SEGMENT)
-        found = parallel.spread(work, magnitude[:, low:high], keys, *known, at_once=at_once)
+        drawn = (
+            jax.vmap(lambda key, segment=start // SEGMENT: jax.random.fold_in(key, segment))(keys) if start else keys
+        )
+        found = parallel.spread(_start(init, frame), magnitude[:, low:high], drawn, *known, at_once=at_once)
         angles[:, start : start + SEGMENT] = found[:, start - low : start - low + SEGMENT]
     return angles
 
@@ -218,12 +226,8 @@ def _wave(hops: np.ndarray, leading: tuple[int, ...], before: int, length: int) 
 
 
 @functools.lru_cache(maxsize=32)
-def _start(init: str, frame: Frame, segment: int) -> Callable:
-    def work(magnitude: Array, key: Array, *known: Array) -> Array:
-        key = jax.random.fold_in(key, segment) if segment else key
-        return starting_phases(init, magnitude, key, frame, *known)
-
-    return work
+def _start(init: str, frame: Frame) -> Callable:
+    return lambda magnitude, key, *known: starting_phases(init, magnitude, key, frame, *known)
 
 
 @functools.lru_cache(maxsize=32)

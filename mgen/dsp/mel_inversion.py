@@ -35,7 +35,7 @@ def mel_to_audio(
     power: float = 2.0,
     n_iter: int = 32,
     momentum: float = 0.95,
-    relaxation: float = 1.25,
+    relaxation: float = 1.15,
     init: str | Array = "scan",
     length: int | None = None,
     nnls_iter: int = 16,
@@ -65,7 +65,7 @@ def mel_to_audio(
       power: exponent of the magnitudes before the filters, as in `mel_spectrogram`.
       n_iter: iterations, each a transform, a correction and an inverse transform.
       momentum: how far each step goes on, in [0, 1], see `griffin_lim`.
-      relaxation: how far each step goes towards a wave, see `griffin_lim`.
+      relaxation: how far each step goes towards a wave, see `griffin_lim`; with power 1, 1.25 diverges slowly.
       init: starting phases, see `griffin_lim`. Here "scan" is as good as "tree", and cheaper.
       length: samples to return, see `griffin_lim`.
       nnls_iter: updates of `mel_to_magnitude` before the start.

@@ -163,16 +163,21 @@ def _sources(from_past: Array, between: Array, along_bins: Array) -> tuple[Array
     place = jnp.arange(bins, dtype=jnp.int32)
     nowhere = _Path(no_edge[0], jnp.zeros(rows, jnp.int32), no_step[0])
 
+    def own(tie: Array, place: Array) -> _Path:
+        return _Path(tie, jnp.full(rows, place), no_step[0])
+
     def up(lower: _Path, bin: tuple[Array, ...]) -> tuple[_Path, _Path]:
         tie, place, edge, step = bin
         over_edge = _Path(jnp.minimum(edge, lower.lightest), lower.source, lower.spread + step)
-        path = _heavier(_Path(tie, jnp.full(rows, place), no_step[0]), over_edge)
+        # Of equal ties one goes, and the heavier edge between them stays: all bins of an impulse keep together.
+        path = _choose((tie >= edge) | (tie > lower.lightest), own(tie, place), over_edge)
         return path, path
 
     def down(upper: _Path, bin: tuple[Any, ...]) -> tuple[_Path, _Path]:
         tie, place, edge, step, below = bin
         over_edge = _Path(jnp.minimum(edge, upper.lightest), upper.source, upper.spread - step)
-        return _heavier(_Path(tie, jnp.full(rows, place), no_step[0]), over_edge), _heavier(below, over_edge)
+        best = _choose(below.lightest >= over_edge.lightest, below, over_edge)
+        return _choose(tie >= over_edge.lightest, own(tie, place), over_edge), best
 
     _, below = lax.scan(up, nowhere, (tie, place, jnp.concatenate([no_edge, edge]), jnp.concatenate([no_step, step])))
     above = (tie, place, jnp.concatenate([edge, no_edge]), jnp.concatenate([step, no_step]), below)
@@ -180,5 +185,5 @@ def _sources(from_past: Array, between: Array, along_bins: Array) -> tuple[Array
     return best.source.T.reshape(shape), best.spread.T.reshape(shape)
 
 
-def _heavier(one: _Path, other: _Path) -> _Path:
-    return _Path(*(jnp.where(one.lightest >= other.lightest, a, b) for a, b in zip(one, other, strict=True)))
+def _choose(first: Array, one: _Path, other: _Path) -> _Path:
+    return _Path(*(jnp.where(first, a, b) for a, b in zip(one, other, strict=True)))
