@@ -1,6 +1,6 @@
 """What each start of Griffin-Lim is worth: spectral convergence on real music at equal numbers of iterations.
 
-    python benchmarks/phase_starts.py --audio ../shared/audio/music --out benchmarks/results/phase_starts.json
+    python benchmarks/phase_starts.py [--audio ../shared/audio/music]
 
 The heap (PGHI) is the oracle of the tests, `tests/pghi_oracle.py`. librosa's algorithm is ours with its settings
 (random phases, momentum 0.99, no relaxation), which the tests hold against `librosa.griffinlim` sample for sample.
@@ -9,9 +9,7 @@ The heap (PGHI) is the oracle of the tests, `tests/pghi_oracle.py`. librosa's al
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.metadata
-import json
 import os
 import pathlib
 import statistics
@@ -27,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from pghi_oracle import heap_phases  # noqa: E402
 
-from benchmarks.record import machine, markdown, processor  # noqa: E402
+from benchmarks.record import markdown, record  # noqa: E402
 from mgen import dsp  # noqa: E402
 
 SAMPLE_RATE = 22_050
@@ -119,7 +117,6 @@ def rows_of(results: dict) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=pathlib.Path, default=ROOT.parent / "shared" / "audio" / "music")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "benchmarks" / "results" / "phase_starts.json")
     parser.add_argument("--seed", type=int, default=0, help="of the random phases")
     arguments = parser.parse_args()
 
@@ -141,29 +138,19 @@ def main() -> None:
             "median_ms_a_clip": milliseconds(magnitude, settings),
             "load_average_then": list(os.getloadavg()),
         }
-    device = machine()
-    device["versions"]["numba"] = importlib.metadata.version("numba")
-    report = {
-        "about": (
-            "Spectral convergence in dB, 20 log10(|| |stft(y)| - S || / || S ||), lower is better; mean of "
-            f"{len(clips)} clips of {SECONDS:g} s of shared/audio/music at {SAMPLE_RATE} Hz, hann."
-        ),
-        "date": datetime.date.today().isoformat(),
-        "seed": arguments.seed,
-        "platform": jax.default_backend(),
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        **device,
-        "table": rows_of(results),
-        "details": {
-            "clips": {name: {"start_s": start, "samples": len(wave)} for name, (wave, start) in clips.items()},
-            "methods": {name: {"start": start, **iteration} for name, (start, iteration) in METHODS.items()},
-            **results,
-        },
+    about = (
+        "Spectral convergence in dB, 20 log10(|| |stft(y)| - S || / || S ||), lower is better; mean of "
+        f"{len(clips)} clips of {SECONDS:g} s of shared/audio/music at {SAMPLE_RATE} Hz, hann."
+    )
+    details = {
+        "clips": {name: {"start_s": start, "samples": len(wave)} for name, (wave, start) in clips.items()},
+        "methods": {name: {"start": start, **iteration} for name, (start, iteration) in METHODS.items()},
+        "numba": importlib.metadata.version("numba"),
+        **results,
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
-    print(markdown(report["table"]))
+    table = rows_of(results)
+    record("phase_starts", table=table, seed=arguments.seed, about=about, details=details)
+    print(markdown(table))
     for settings, result in results.items():
         print(settings, "ms a clip:", result["median_ms_a_clip"], "at load", result["load_average_then"])
 

@@ -7,6 +7,7 @@ Why pmap and not jit with a sharded batch: XLA gathers the whole batch onto ever
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,20 @@ import numpy as np
 
 #: Name of the device axis, for `jax.lax.pmean` and the like inside a replicated function.
 AXIS = "device"
+
+
+def use_all_cores() -> None:
+    """Makes each CPU core a device, unless XLA_FLAGS says how many there are. To be called before jax is first used.
+
+    XLA transforms on one core of a CPU device at a time, so `spread` over as many devices as cores is that much faster.
+    The other flag is for jaxlib 0.11, which hangs on an FFT in a loop where there are several such devices without it.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_force_host_platform_device_count" in flags:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    added = f"--xla_force_host_platform_device_count={cores} --xla_cpu_multi_thread_eigen=false"
+    os.environ["XLA_FLAGS"] = f"{flags} {added}".strip()
 
 
 def replicate(function: Callable, *, donate: bool = False) -> Callable:

@@ -1,3 +1,5 @@
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,3 +71,18 @@ def test_a_donated_state_is_used_up():
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="batch_size: 6 does not divide over 4 devices; use a multiple of 4"):
         parallel.check_batch_size(6)
+
+
+@pytest.mark.parametrize("flags", ["", "--xla_dump_to=x"])
+def test_every_core_becomes_a_device(monkeypatch, flags):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    parallel.use_all_cores()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert os.environ["XLA_FLAGS"].startswith(flags)
+    assert f"--xla_force_host_platform_device_count={cores}" in os.environ["XLA_FLAGS"].split()
+
+
+def test_a_device_count_that_was_asked_for_stays(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
+    parallel.use_all_cores()
+    assert os.environ["XLA_FLAGS"] == "--xla_force_host_platform_device_count=3"

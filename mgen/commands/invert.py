@@ -37,7 +37,7 @@ class Arguments:
     n_iter: int = 32
     """Iterations of the phase reconstruction."""
     init: Literal["tree", "scan", "random", "zeros"] = "scan"
-    """Starting phases, see `mgen.dsp.griffin_lim`."""
+    """Starting phases, see `mgen.dsp.invert`."""
     seed: int = 0
     """Of random starting phases."""
     out: pathlib.Path = pathlib.Path("inverted")
@@ -57,17 +57,17 @@ class Arguments:
 def main(arguments: Sequence[str], *, program: str) -> None:
     """Writes what comes back of each sound, a picture of it, and how far it is from what went in."""
     asked = tyro.cli(Arguments, args=list(arguments), prog=program)
-    import jax
-
-    from mgen import audio, pictures
+    from mgen import audio, parallel, pictures
     from mgen.commands.arguments import UsageError
+
+    parallel.use_all_cores()
 
     made = []
     for name, path in _inputs(asked.input):
         try:
             spectrogram, length = _read(asked, path)
             began = time.perf_counter()
-            wave = np.asarray(jax.block_until_ready(_invert(asked, spectrogram, length)))
+            wave = _invert(asked, spectrogram, length)
             seconds = time.perf_counter() - began
         except audio.AudioError as error:
             print(f"{program}: {error}", file=sys.stderr)  # the others of a folder are still wanted
@@ -128,15 +128,15 @@ def _analyse(asked: Arguments, wave: np.ndarray) -> np.ndarray:
     return np.abs(dsp.stft(wave, n_fft=asked.n_fft, **asked.frame))
 
 
-def _invert(asked: Arguments, spectrogram: np.ndarray, length: int | None) -> Any:
+def _invert(asked: Arguments, spectrogram: np.ndarray, length: int | None) -> np.ndarray:
     import jax
 
     from mgen import dsp
 
     search = {"rng": jax.random.key(asked.seed), "n_iter": asked.n_iter, "init": asked.init, "length": length}
     if asked.n_mels:
-        return dsp.mel_to_audio(spectrogram, **search, **asked.mel, **asked.frame)
-    return dsp.griffin_lim(spectrogram, n_fft=asked.n_fft, **search, **asked.frame)
+        return dsp.invert_mel(spectrogram, **search, **asked.mel, **asked.frame)
+    return dsp.invert(spectrogram, n_fft=asked.n_fft, **search, **asked.frame)
 
 
 def _convergence(wanted: np.ndarray, got: np.ndarray) -> float:
