@@ -29,6 +29,7 @@ from mgen.dsp.phase import (
     check_length,
     check_magnitude,
     check_steps,
+    default_start,
     exponent_of,
     hold_magnitude,
     starting_phases,
@@ -55,7 +56,7 @@ def invert(
     n_iter: int = 32,
     momentum: float = 0.95,
     relaxation: float = 1.25,
-    init: str | Array = "scan",
+    init: str | Array | None = None,
     length: int | None = None,
     block_frames: int = 4096,
 ) -> np.ndarray:
@@ -92,6 +93,7 @@ def invert(
     steps = check_steps(n_iter, momentum, relaxation)
     length = check_length(length, magnitude.shape[-2], n_fft, hop_length, center)
     frame = Frame(n_fft, hop_length, win_length, window)
+    init = default_start() if init is None else init
     angles = check_init(init, magnitude.shape, rng)
     items = magnitude.reshape(-1, *magnitude.shape[-2:])
     if not len(items):
