@@ -10,6 +10,7 @@ VERBS = {
     "train": "train an experiment, or go on with one that was stopped",
     "sample": "make sounds from a trained experiment",
     "invert": "sound to a spectrogram and back, to hear what is lost",
+    "evaluate": "measure what a run makes, beside real sound",
 }
 
 
