@@ -14,15 +14,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mgen import parallel
-from mgen.dsp.blocks import cut, in_blocks, plan_blocks
+from mgen.dsp.blocks import Plan, cut, in_blocks, plan_blocks
 from mgen.dsp.iteration import Frame, Steps, sample_weights
-from mgen.dsp.mel_inversion import hold_mel
+from mgen.dsp.mel_inversion import hold_mel, mel_to_audio
 from mgen.dsp.mel_solver import Bands, bands_of, check_mel, check_updates, solve
 from mgen.dsp.phase import (
     check_init,
@@ -31,6 +32,7 @@ from mgen.dsp.phase import (
     check_steps,
     default_start,
     exponent_of,
+    griffin_lim,
     hold_magnitude,
     starting_phases,
 )
@@ -98,8 +100,13 @@ def invert(
     items = magnitude.reshape(-1, *magnitude.shape[-2:])
     if not len(items):
         return np.zeros((*magnitude.shape[:-2], length), np.float32)
-    angles = _angles(init, angles, items, _keys(rng, magnitude.shape), frame)
+    keys = _keys(rng, magnitude.shape)
     plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
+    if angles is None and _whole(plan, items):
+        settings = {**frame._asdict(), **steps._asdict(), "center": center, "init": init, "length": length}
+        waves = parallel.spread(_griffin_lim(**settings), items, keys, at_once=plan.at_once)
+        return waves.reshape(*magnitude.shape[:-2], length)
+    angles = _angles(init, angles, items, keys, frame)
     work = _hold_magnitude(frame, plan.before, plan.made, steps)
     exponents = np.asarray(exponent_of(items.max(axis=(1, 2), initial=0)))
     weight = sample_weights(frame, items.shape[1], center, length)
@@ -166,14 +173,20 @@ def invert_mel(
     bands = bands_of(sample_rate, n_fft, mel.shape[-1], fmin, fmax)
     spectrum_shape = (*mel.shape[:-1], 1 + n_fft // 2)
     angles = check_init(init, spectrum_shape, rng)
-    items = np.maximum(mel.reshape(-1, *mel.shape[-2:]), 0) * bands.seen
+    items, keys = mel.reshape(-1, *mel.shape[-2:]), _keys(rng, mel.shape)
     if not len(items):
         return np.zeros((*mel.shape[:-2], length), np.float32)
+    plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
+    if angles is None and _whole(plan, items):
+        settings = {**frame._asdict(), **steps._asdict(), "center": center, "init": init, "length": length}
+        settings |= {"sample_rate": sample_rate, "fmin": fmin, "fmax": fmax, "power": power, "nnls_iter": nnls_iter}
+        waves = parallel.spread(_mel_to_audio(**settings), items, keys, at_once=plan.at_once)
+        return waves.reshape(*mel.shape[:-2], length)
+    items = np.maximum(items, 0) * bands.seen
     scale = items.max(axis=(1, 2), keepdims=True, initial=np.finfo(np.float32).tiny)
     items /= scale
-    plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
     magnitude = _by_rows(_solve(bands, power, nnls_iter), items, plan.taken)
-    angles = _angles(init, angles, magnitude, _keys(rng, mel.shape), frame)
+    angles = _angles(init, angles, magnitude, keys, frame)
     work = _hold_mel(frame, bands, power, plan.before, plan.made, steps)
     factors = scale[:, 0, 0] ** (1 / power)
     weight = sample_weights(frame, items.shape[1], center, length)
@@ -190,30 +203,31 @@ def _by_rows(work: Callable, items: np.ndarray, most: int) -> np.ndarray:
     return made.reshape(count * each, -1)[: len(rows)].reshape(*items.shape[:-1], -1)
 
 
-def _keys(rng: Array | None, shape: tuple[int, ...]) -> Array | None:
-    """A key for each item, those of `griffin_lim`."""
-    if rng is None or len(shape) == 2:
-        return rng if rng is None else rng[None]
-    return jax.vmap(lambda item: jax.random.fold_in(rng, item))(np.arange(math.prod(shape[:-2])))
+def _whole(plan: Plan, items: np.ndarray) -> bool:
+    """Whether an item is done in one go, from its starting phases on: nothing of it need come back in between."""
+    return plan.before == 0 and items.shape[1] <= SEGMENT
 
 
-def _angles(
-    init: str | Array, given: Array | None, magnitude: np.ndarray, keys: Array | None, frame: Frame
-) -> np.ndarray:
+def _keys(rng: Array | None, shape: tuple[int, ...]) -> Array:
+    """A key for each item, those of `griffin_lim`; any, where none is needed."""
+    rng = jax.random.key(0) if rng is None else rng
+    if len(shape) == 2:
+        return rng[None]
+    return jax.vmap(jax.random.fold_in, (None, 0))(rng, np.arange(math.prod(shape[:-2])))
+
+
+def _angles(init: str | Array, given: Array | None, magnitude: np.ndarray, keys: Array, frame: Frame) -> np.ndarray:
     """Starting phases [items, frames, bins], segment by segment."""
     if given is not None:
         return np.asarray(given).reshape(magnitude.shape)
     frames, angles = magnitude.shape[1], np.empty_like(magnitude)
-    keys = jax.random.split(jax.random.key(0), len(magnitude)) if keys is None else keys
     at_once = max(1, SEGMENT // frames)
     for start in range(0, frames, SEGMENT):
         # One frame more on either side, for the differences in time.
         low, high = max(start - 1, 0), min(start + SEGMENT + 1, frames)
         # Behind the first segment the frame before is known.
         known = (angles[:, low],) if start else ()
-        drawn = (
-            jax.vmap(lambda key, segment=start // SEGMENT: jax.random.fold_in(key, segment))(keys) if start else keys
-        )
+        drawn = jax.vmap(jax.random.fold_in, (0, None))(keys, start // SEGMENT) if start else keys
         found = parallel.spread(_start(init, frame), magnitude[:, low:high], drawn, *known, at_once=at_once)
         angles[:, start : start + SEGMENT] = found[:, start - low : start - low + SEGMENT]
     return angles
@@ -225,6 +239,16 @@ def _wave(hops: np.ndarray, leading: tuple[int, ...], before: int, length: int) 
 
 
 # What a device does. The same settings give the same function, because `parallel.spread` keeps what it compiled by it.
+
+
+@functools.lru_cache(maxsize=32)
+def _griffin_lim(**settings: Any) -> Callable:
+    return lambda magnitude, key: griffin_lim(magnitude, rng=key, **settings)
+
+
+@functools.lru_cache(maxsize=32)
+def _mel_to_audio(**settings: Any) -> Callable:
+    return lambda mel, key: mel_to_audio(mel, rng=key, **settings)
 
 
 @functools.lru_cache(maxsize=32)

@@ -1,9 +1,8 @@
 """Sound from magnitudes while they arrive: one frame in, one hop of samples out, a fixed time later.
 
 Only samples that were put out are fixed. Every frame that reaches over samples still to come keeps its phases free, and
-is improved at every step with all the frames heard since. That, and a start that follows the phase gradient, is why a
-stream that sees one frame ahead is better than a whole song iterated from random phases
-(`benchmarks/streaming.py` measures it).
+is improved at every step with all the frames heard since. That, and a start that follows the phase gradient, is what
+makes it good with little look-ahead. `benchmarks/streaming.py` measures it.
 """
 
 from __future__ import annotations
@@ -27,9 +26,6 @@ Array = jax.Array
 
 #: The end of a stream that has not been stopped, in samples.
 _OPEN = np.iinfo(np.int32).max
-
-#: Least share of the windows' squares that must lie on the samples put out without the newest frame.
-_LEAST_SHARE = 0.25
 
 
 class StreamState(NamedTuple):
@@ -63,9 +59,6 @@ class PhaseStream:
         state = stream.start()
         for frame in frames:
             state, samples = stream.step(state, frame)
-        state = stream.stop(state)
-        for _ in range(math.ceil(stream.latency / stream.hop_length)):
-            state, samples = stream.step(state, np.zeros_like(frame))
 
     `step` is pure and of fixed shapes: it can be the body of a `lax.scan`, and it is compiled where it is called alone.
     The newest frame only says how its neighbour's magnitudes change in time; it gets its own phases one step later.
@@ -75,14 +68,14 @@ class PhaseStream:
       hop_length: samples between frames.
       win_length: samples of the window; all of the frame if None.
       window: "hann" or "hamming".
-      look_ahead: frames known beyond the first that reaches a sample, when that sample is put out. Each costs hop_length
-        samples of latency, and time.
+      look_ahead: frames known beyond the last that reaches a sample, when that sample is put out; each is hop_length
+        samples of latency.
       n_iter: iterations at each step, over all frames that have samples to come. 0 is the start alone.
       momentum: how far each iteration overshoots, in [0, 1]; it is carried from step to step.
 
     Raises:
-      ValueError: look_ahead or n_iter is below 0, momentum outside [0, 1], frames overlap too little for a look_ahead of
-        0; or as in `stft`.
+      ValueError: look_ahead or n_iter is below 0, momentum outside [0, 1], the frames overlap too little for a
+        look_ahead of 0; or as in `stft`.
 
     Reference: Zhu, Beauregard & Wyse, "Real-time signal estimation from modified short-time Fourier transform magnitude
       spectra", IEEE TASLP 2007 (RTISI-LA), except that frames stay free until their last sample is out; Prusa &
@@ -99,19 +92,19 @@ class PhaseStream:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        sample_count(1, n_fft=self.n_fft, hop_length=self.hop_length)  # its refusal of hops
-        squared = self._window() ** 2
+        sample_count(1, n_fft=self.n_fft, hop_length=self.hop_length)  # its refusal, as is the window's
+        hops = np.pad(self._squared(), (0, -self.n_fft % self.hop_length)).reshape(-1, self.hop_length)
         if self.look_ahead < 0:
             raise ValueError(f"look_ahead={self.look_ahead}: expected 0 or more frames; 3 is usual")
         if self.n_iter < 0:
             raise ValueError(f"n_iter={self.n_iter}: expected 0 or more; 4 is usual")
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum={self.momentum}: expected 0 to 1, beyond which it diverges; 0.9 is usual")
-        hops = np.pad(squared, (0, -self.n_fft % self.hop_length)).reshape(-1, self.hop_length)
-        if self.look_ahead == 0 and np.any(hops[1:].sum(axis=0) < _LEAST_SHARE * hops.sum(axis=0)):
+        # Without the newest frame, samples put out need an eighth of their windows' squares: a hop up to 0.4 n_fft.
+        if self.look_ahead == 0 and np.any(hops[1:].sum(axis=0) < hops.sum(axis=0) / 8):
             raise ValueError(
-                f"look_ahead=0: frames overlap too little at hop_length={self.hop_length} to put samples out before "
-                f"their last frame has phases; look ahead 1 frame, or make the hop n_fft // 4 = {self.n_fft // 4}"
+                f"look_ahead=0: frames overlap too little at hop_length={self.hop_length}; look ahead 1 frame, or take "
+                f"a hop of n_fft // 4 = {self.n_fft // 4}"
             )
 
     @property
@@ -124,43 +117,34 @@ class PhaseStream:
         return self.look_ahead * self.hop_length + self.n_fft // 2
 
     def start(self, *leading: int) -> StreamState:
-        """The state before the first frame.
-
-        Args:
-          leading: sizes of the axes before the bins of a frame; none for a single stream.
-        """
-        shape = (*leading, self._held, 1 + self.n_fft // 2)
+        """The state before the first frame; `leading` are the sizes of the axes before the bins."""
+        magnitude = jnp.zeros((*leading, self._held + 1, 1 + self.n_fft // 2), jnp.float32)
+        spectrum = magnitude[..., 1:, :].astype(jnp.complex64)
+        past = jnp.zeros((*leading, self._out * self.hop_length), jnp.float32)
         begin = (self._held + 1) * self.hop_length + self.n_fft // 2
-        return StreamState(
-            jnp.zeros((*leading, self._held + 1, shape[-1]), jnp.float32),
-            jnp.zeros(shape, jnp.complex64),
-            jnp.zeros(shape, jnp.complex64),
-            jnp.zeros((*leading, self._out * self.hop_length), jnp.float32),
-            jnp.int32(begin),
-            jnp.int32(_OPEN),
-        )
+        return StreamState(magnitude, spectrum, spectrum, past, jnp.int32(begin), jnp.int32(_OPEN))
 
-    def step(self, state: StreamState, frame: Array) -> tuple[StreamState, Array]:
+    def step(self, state: StreamState, magnitude: Array) -> tuple[StreamState, Array]:
         """Takes the next frame, and puts out the next samples.
 
         Args:
           state: from `start` or the step before.
-          frame: float32 [..., bins], magnitudes >= 0 of any scale. Nothing is looked at once the stream has stopped.
+          magnitude: float32 [..., bins], >= 0, of any scale. It is not looked at once the stream has stopped.
 
         Returns:
-          The next state, and float32 [..., hop_length] samples in the scale of the magnitudes.
+          The next state, and float32 [..., hop_length] samples in the scale of `magnitude`.
 
         Raises:
-          ValueError: frame is complex, not of the state's shape, or holds NaN or infinity (where it is not traced).
+          ValueError: magnitude is complex, not of the state's shape, or holds NaN or infinity (where it is not traced).
         """
-        frame = _floats(frame)
+        magnitude = _floats(magnitude)
         leading = {f"axis {axis}": size for axis, size in enumerate(state.magnitude.shape[:-2])}
-        check_shape(frame, {**leading, "bins": 1 + self.n_fft // 2}, "magnitude")
-        check_finite(frame)
-        return _step(self, state, frame)
+        check_shape(magnitude, {**leading, "bins": 1 + self.n_fft // 2}, "magnitude")
+        check_finite(magnitude)
+        return _step(self, state, magnitude)
 
     def stop(self, state: StreamState, samples: int = 0) -> StreamState:
-        """Says that the last frame was the last one. The steps after it put out the sound that is left.
+        """Says that the last frame was the last one; ceil(latency / hop_length) more steps put out what is left.
 
         Args:
           state: after the step of the last frame.
@@ -171,7 +155,7 @@ class PhaseStream:
     @property
     def _out(self) -> int:
         """Frames that begin in samples already put out; at least enough to see how magnitudes change in time."""
-        return max(-(-self.n_fft // self.hop_length) - 1, 2 - self.look_ahead)
+        return max(-(-self.n_fft // self.hop_length) - 1, 1, 2 - self.look_ahead)
 
     @property
     def _held(self) -> int:
@@ -179,18 +163,17 @@ class PhaseStream:
         return self._out + self.look_ahead
 
     @property
-    def _frame(self) -> dict[str, int | str | None]:
-        names = ("n_fft", "hop_length", "win_length", "window")
-        return {name: getattr(self, name) for name in names}
+    def _transform(self) -> dict[str, int | str | None]:
+        return {name: getattr(self, name) for name in ("n_fft", "hop_length", "win_length", "window")}
 
-    def _window(self) -> np.ndarray:
-        return window_of(self.window, self.n_fft if self.win_length is None else self.win_length, self.n_fft)
+    def _squared(self) -> np.ndarray:
+        return window_of(self.window, self.n_fft if self.win_length is None else self.win_length, self.n_fft) ** 2
 
     def _reach(self) -> np.ndarray:
         """The square of each held frame's window on the samples of the state, float32 [held, samples]."""
         reach = np.zeros((self._held, (self._held - 1) * self.hop_length + self.n_fft), np.float32)
-        for frame in range(self._held):
-            reach[frame, frame * self.hop_length :][: self.n_fft] = self._window() ** 2
+        for frame, row in enumerate(reach):
+            row[frame * self.hop_length :][: self.n_fft] = self._squared()
         return reach
 
 
@@ -208,7 +191,7 @@ def stream_griffin_lim(
 ) -> Array:
     """What a `PhaseStream` makes of a whole spectrogram, in one `lax.scan`.
 
-    Each sample depends on the frames up to look_ahead beyond the first that reaches it and on none after, and is in the
+    Each sample depends on the frames up to look_ahead beyond the last that reaches it and on none after, and is in the
     place where `griffin_lim` has it. The numbers are those of `PhaseStream.step` called frame by frame, to rounding.
 
     Args:
@@ -217,7 +200,7 @@ def stream_griffin_lim(
       hop_length: samples between frames, which are centred.
       win_length: samples of the window; all of the frame if None.
       window: "hann" or "hamming".
-      look_ahead: frames, see `PhaseStream`.
+      look_ahead: frames known beyond the last that reaches a sample.
       n_iter: iterations at each step.
       momentum: how far each iteration overshoots, in [0, 1].
       length: samples to return; it must make as many frames as there are. If None, `sample_count(frames)`.
@@ -227,9 +210,7 @@ def stream_griffin_lim(
 
     Raises:
       ValueError: magnitude is complex, not of 1 + n_fft // 2 bins, or holds NaN or infinity (where it is not traced);
-        length does not fit its frames; or as in `PhaseStream`.
-
-    Reference: as in `PhaseStream`.
+        length does not fit its frames; or as in `PhaseStream`, where the references are.
     """
     stream = PhaseStream(n_fft, hop_length, win_length, window, look_ahead, n_iter, momentum)
     magnitude = _floats(magnitude)
@@ -259,18 +240,14 @@ def _stream(stream: PhaseStream, length: int, magnitude: Array) -> Array:
     *leading, frames, _ = magnitude.shape
     behind_last = length - (frames - 1) * stream.hop_length
     steps = -(-(length + stream.latency) // stream.hop_length)
-    in_time = jnp.moveaxis(magnitude, -2, 0)
-    in_time = jnp.pad(in_time, [(0, steps - frames)] + [(0, 0)] * (in_time.ndim - 1))
+    in_time = jnp.pad(jnp.moveaxis(magnitude, -2, 0), [(0, steps - frames)] + [(0, 0)] * (magnitude.ndim - 1))
 
     def step(state: StreamState, now: tuple[Array, Array]) -> tuple[StreamState, Array]:
-        frame, last = now
-        state, samples = stream.step(state, frame)
-        stopped = stream.stop(state, behind_last)
-        return state._replace(end=jnp.where(last, stopped.end, state.end)), samples
+        state, samples = stream.step(state, now[0])
+        return state._replace(end=jnp.where(now[1], stream.stop(state, behind_last).end, state.end)), samples
 
     _, hops = lax.scan(step, stream.start(*leading), (in_time, np.arange(steps) == frames - 1))
-    wave = jnp.moveaxis(hops, 0, -2).reshape(*leading, -1)
-    return wave[..., stream.latency : stream.latency + length]
+    return jnp.moveaxis(hops, 0, -2).reshape(*leading, -1)[..., stream.latency : stream.latency + length]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -285,11 +262,10 @@ def _step(stream: PhaseStream, state: StreamState, frame: Array) -> tuple[Stream
     # The frame before the newest gets its starting phases. A neighbour that is not there counts as its equal.
     before, middle, after = (magnitude[..., held + place, :] for place in (-2, -1, 0))
     three = [jnp.where(there[-3], before, middle), middle, jnp.where(there[-1], after, middle)]
-    known = scan_frames(jnp.stack(three, axis=-2), **stream._frame)
-    known = ScanFrames(*(values[..., 1, :] for values in known))
-    phases, _ = scan_step(jnp.angle(state.spectrum[..., -1, :]), known)
-    first = middle * lax.complex(jnp.cos(phases), jnp.sin(phases))
-    spectrum, rebuilt, magnitude_held = _shift(state.spectrum, first), _shift(state.rebuilt, first), magnitude[..., :-1, :]
+    known = ScanFrames(*(values[..., 1, :] for values in scan_frames(jnp.stack(three, axis=-2), **stream._transform)))
+    last = state.spectrum[..., -1, :]
+    phases, _ = scan_step(jnp.where(last == 0, 0, jnp.angle(last)), known)  # the angle of -0 is pi
+    start = middle * lax.complex(jnp.cos(phases), jnp.sin(phases))
 
     # istft divides by the windows of all frames; at the ends of the sound, only some of them are there.
     reach = stream._reach()
@@ -299,21 +275,21 @@ def _step(stream: PhaseStream, state: StreamState, frame: Array) -> tuple[Stream
     gain = jnp.where(inside, reach.sum(axis=0) / jnp.where(inside, present, 1), 0)[out:]
 
     def wave_of(spectrum: Array) -> Array:
-        wave = istft(spectrum, center=False, **stream._frame)
+        wave = istft(spectrum, center=False, **stream._transform)
         return jnp.concatenate([state.past, wave[..., out:] * gain], axis=-1)
 
     def iterate(_: int, found: tuple[Array, Array]) -> tuple[Array, Array]:
         spectrum, previous = found
-        rebuilt = stft(wave_of(spectrum), center=False, **stream._frame)
+        rebuilt = stft(wave_of(spectrum), center=False, **stream._transform)
         target = rebuilt + stream.momentum * (rebuilt - previous)
         # abs neither overflows nor vanishes as squares do, and nothing stays nothing.
         unit = target * (1 / jnp.maximum(jnp.abs(target), np.finfo(np.float32).tiny))
-        return unit * magnitude_held, rebuilt
+        return unit * magnitude[..., :-1, :], rebuilt
 
-    spectrum, rebuilt = lax.fori_loop(0, stream.n_iter, iterate, (spectrum, rebuilt))
-    wave = wave_of(spectrum)
-    past = wave[..., hop : out + hop]
-    return StreamState(magnitude, spectrum, rebuilt, past, begin, end), wave[..., out : out + hop]
+    both = _shift(state.spectrum, start), _shift(state.rebuilt, start)
+    spectrum, rebuilt = lax.fori_loop(0, stream.n_iter, iterate, both)
+    past = wave_of(spectrum)[..., hop : out + hop]
+    return StreamState(magnitude, spectrum, rebuilt, past, begin, end), past[..., out - hop :]
 
 
 def _shift(frames: Array, newest: Array) -> Array:
