@@ -38,7 +38,7 @@ def test_help_names_the_verbs(run):
     status, out, _ = run("--help")
     assert status == 0
     assert all(verb in out for verb in commands.VERBS)
-    assert run("trian") == (2, "", "mgen: no verb 'trian'; the verbs are train, sample, invert\n")
+    assert run("trian") == (2, "", "mgen: no verb 'trian'; the verbs are train, sample, invert, evaluate\n")
 
 
 @pytest.mark.parametrize("program", [["train.py"], ["sample.py"], ["-m", "mgen", "train"], ["-m", "mgen", "sample"]])

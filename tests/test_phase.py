@@ -197,7 +197,7 @@ REFUSALS = [
     (FLOATS, dict(window="kaiser"), "window='kaiser': unknown, expected one of hann, hamming"),
     (FLOATS, dict(win_length=65), "win_length=65: expected 1 to n_fft=64"),
     (FLOATS, dict(n_iter=-1), "n_iter=-1: expected 0 or more; 32 is usual"),
-    (FLOATS, dict(momentum=1.5), "momentum=1.5: expected 0 to 1, beyond which it diverges; 0.99 is usual"),
+    (FLOATS, dict(momentum=1.5), "momentum=1.5: expected 0 to 1, beyond which it diverges; 0.95 is usual"),
     (
         FLOATS,
         dict(init="ones"),
@@ -206,7 +206,7 @@ REFUSALS = [
     (FLOATS, dict(init=FLOATS[:, :1]), r"init: expected \[frames=40, bins=33\], got \(40, 1\)"),
     (FLOATS[None], dict(init=FLOATS), r"init: expected \[axis 0=1, frames=40, bins=33\], got \(40, 33\)"),
     (FLOATS, dict(init=FLOATS + 0j), "init: expected phases in radians as floats, got complex64; take the angle first"),
-    (FLOATS, dict(relaxation=0.5), "relaxation=0.5: expected 1 to 1.5, beyond which it diverges; 1.25 is usual"),
+    (FLOATS, dict(relaxation=0.5), "relaxation=0.5: expected 1 to 1.3, beyond which it diverges; 1.25 is usual"),
     (FLOATS, dict(rng=None, init="random"), "rng=None: random starting phases need a key; .* or init='tree'"),
     (FLOATS * np.nan, {}, "magnitude: 1320 of 1320 values are NaN or infinite; repair them first"),
 ]
