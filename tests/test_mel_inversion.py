@@ -248,7 +248,11 @@ def test_mel_to_audio_returns_the_sound(noise):
         (np.ones(12), {}, r"mel: expected \[..., frames, bands\], got \(12,\)"),
         (np.ones((5, 12)), dict(power=0), "power=0: expected a number above zero; 2 is power and 1 is magnitude"),
         (np.ones((5, 12)), dict(n_iter=-1), "n_iter=-1: expected 0 or more; 16 is usual"),
-        (np.full((5, 12), np.nan), {}, "mel: 60 of 60 values are NaN or infinite; repair them first, for example with jnp.nan_to_num"),
+        (
+            np.full((5, 12), np.nan),
+            {},
+            "mel: 60 of 60 values are NaN or infinite; repair them first, for example with jnp.nan_to_num",
+        ),
         (
             np.ones((5, 12)),
             dict(init=np.ones((4, 65))),
