@@ -3,6 +3,7 @@
     wave -> stft -> spectrum -> istft -> wave
     wave -> mel_spectrogram -> mel -> power_to_decibels -> what a model sees
     mel -> mel_to_magnitude -> magnitude -> griffin_lim -> wave
+    batches and long files: invert, invert_mel; while the frames arrive: PhaseStream
 
 Names, numbers and defaults are librosa's; only the axes differ, time coming before frequency.
 """
@@ -17,9 +18,12 @@ from mgen.dsp.phase_gradient import phase_gradient
 from mgen.dsp.phase_scan import ScanFrames, scan_frames, scan_phases, scan_step
 from mgen.dsp.phase_tree import tree_phases
 from mgen.dsp.stft import frame_count, istft, sample_count, stft, window
+from mgen.dsp.streaming import PhaseStream, StreamState, stream_griffin_lim
 
 __all__ = [
+    "PhaseStream",
     "ScanFrames",
+    "StreamState",
     "amplitude_to_decibels",
     "decibels_to_amplitude",
     "decibels_to_power",
@@ -40,6 +44,7 @@ __all__ = [
     "scan_phases",
     "scan_step",
     "stft",
+    "stream_griffin_lim",
     "tree_phases",
     "window",
 ]
