@@ -58,7 +58,7 @@ def test_tones_of_the_whole_keyboard(name):
 
 
 def test_numbers_of_a_frame_are_those_of_the_paper():
-    """YIN's normalised difference and the correlation, summed in float64, for a cycle of 100 random samples in noise."""
+    """YIN's normalised difference and the correlation, summed in float64, for a random cycle of 100 samples."""
     rng = np.random.default_rng(0)
     cycle = rng.normal(0, 0.2, 100) + 0.2 * (-1.0) ** np.arange(100)  # with much at half the rate
     wave = np.tile(cycle, 250)[:RATE] + rng.normal(0, 0.1, RATE)
