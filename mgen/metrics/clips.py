@@ -51,14 +51,15 @@ def check_clips(wave: Any, *, shortest: int = 1, name: str = "wave") -> Array:
     return jnp.asarray(wave, jnp.float32)
 
 
-def check_pair(estimate: Any, target: Any) -> tuple[Array, Array]:
+def check_pair(estimate: Any, target: Any, *, shortest: int = 1) -> tuple[Array, Array]:
     """Refuses two waves that cannot be compared, and gives both as float32.
 
     Raises:
       ValueError: their shapes differ, or as in `check_clips`.
     """
     check_same_shape(estimate, target)
-    return check_clips(estimate, name="estimate"), check_clips(target, name="target")
+    waves = (("estimate", estimate), ("target", target))
+    return tuple(check_clips(wave, shortest=shortest, name=name) for name, wave in waves)
 
 
 def one_by_one(function: Callable, *arrays: Array) -> Any:
