@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -54,6 +54,21 @@ class Corpus(Protocol):
 
         All randomness comes from `rng`, keyed by (seed, position) in the loader, so a resumed run sees the same items.
         """
+        ...
+
+
+@runtime_checkable
+class Synthetic(Corpus, Protocol):
+    """A corpus that plays its labels, and so knows what any setting should sound like: a model's sliders can be judged.
+
+    Data of recordings has neither of these, and needs none.
+    """
+
+    levels: tuple[str, ...]
+    """Labels that are the linear gain of one part of the sound; at 0 the part is silent."""
+
+    def render(self, settings: Settings) -> np.ndarray:
+        """float32 [count, samples] from settings of `count` values for each label."""
         ...
 
 

@@ -1,5 +1,6 @@
 """`mgen evaluate`: the sets it compares, the scorecard's verdict, and the page, which a browser opens."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -40,7 +41,7 @@ def sets_of(generated, *, paired=False):
         MEAN: chirps(8, 5)[:1],
         NOISE: noise,
     }
-    return Sets(RATE, chirps(20, 2), named, {}, paired, True)
+    return Sets(RATE, chirps(20, 2), named, {}, {}, paired, True)
 
 
 def test_like_sounds_score_like_real_ones_and_noise_does_not():
@@ -63,27 +64,59 @@ def test_pairs_are_compared_one_to_one():
     assert scores[GENERATED]["log-mel, dB"] < 1e-6 and scores[NOISE]["log-mel, dB"] > 10
 
 
+def run_of(frechet, mean=5.5, noise=60.0, copies=0.0):
+    return {GENERATED: {"frechet": frechet, "copies": copies}, MEAN: {"frechet": mean}, NOISE: {"frechet": noise}}
+
+
 def test_the_verdict_says_what_was_beaten_and_what_not():
-    def scores(frechet, low=0.0, high=0.0):
-        return {"frechet": {"mean": frechet, "low": frechet + low, "high": frechet + high}}
-
-    summary = {GENERATED: scores(5.0, -1, 1), MEAN: scores(5.5), NOISE: scores(60.0)}
-    lines = scorecard.verdict(summary)
-    assert lines[0].startswith("frechet: NOT clearly better than mean spectrogram (5 against 5.5)")
-    assert lines[1].startswith("frechet: better than white noise")
-    summary[GENERATED]["copies"] = {"mean": 0.25, "low": 0.0, "high": 0.5}
-    assert scorecard.verdict(summary)[-1].startswith("copies: 25 %")
+    lines = scorecard.verdict([run_of(4.0), run_of(5.0, copies=0.5), run_of(6.0)])
+    assert lines[0] == "frechet: NOT clearly better than mean spectrogram (5 against 5.5)"
+    assert lines[1] == "frechet: better than white noise (5 against 60)"
+    assert lines[2].startswith("copies: 17 %")
+    assert len(lines) == 3, "there is no log-mel where nothing is paired"
 
 
-def test_means_and_ranges_over_seeds():
-    runs = [{GENERATED: {"frechet": 1.0, "copies": 0.0}}, {GENERATED: {"frechet": 3.0, "copies": 0.0}}]
+def test_the_verdict_is_of_seeds_in_pairs():
+    """Seeds differ by far more than the model and its baseline do on each of them."""
+    lines = scorecard.verdict([run_of(level, mean=level + 1 + level / 100) for level in (5.0, 20.0, 40.0)])
+    assert lines[0].startswith("frechet: better than mean")
+
+
+def test_one_seed_says_so():
+    lines = scorecard.verdict([run_of(4.0, noise=3.0)])
+    assert lines[0].startswith("frechet: on this one seed better than mean spectrogram")
+    assert lines[1].startswith("frechet: NOT better than white noise")
+
+
+def test_means_and_intervals_over_seeds():
+    runs = [{GENERATED: {"frechet": value, "copies": 0.0}} for value in (1.0, 2.0, 3.0)]
     summary = scorecard.summarise(runs)
-    assert summary[GENERATED]["frechet"] == {"mean": 2.0, "low": 1.0, "high": 3.0}
-    table = scorecard.rows(summary)
-    assert table == [
-        {"measure": "frechet", "better": "less", GENERATED: "2 ± 1"},
+    half = 4.302652729911275 / 3**0.5  # Student's t of two degrees of freedom, standard deviation 1
+    assert summary[GENERATED]["frechet"] == pytest.approx({"mean": 2.0, "low": 2 - half, "high": 2 + half})
+    assert scorecard.rows(summary) == [
+        {"measure": "frechet", "better": "less", GENERATED: "2 ± 2.5"},
         {"measure": "copies", "better": "less", GENERATED: "0"},
     ]
+    assert scorecard.summarise(runs[:1])[GENERATED]["frechet"] == {"mean": 1.0}
+    assert scorecard.rows(scorecard.summarise(runs[:1]))[0][GENERATED] == "1"
+
+
+def notes_of(midi):
+    """Harmonic tones of 3 s."""
+    seconds = np.arange(3 * RATE) / RATE
+    hertz = 440 * 2 ** ((np.asarray(midi)[:, None] - 69) / 12)
+    return sum(0.2 / n * np.sin(2 * np.pi * n * hertz * seconds) for n in (1, 2, 3)).astype(np.float32)
+
+
+def test_notes_have_their_pitch():
+    asked = np.arange(50.0, 58.0)
+    sets = dataclasses.replace(sets_of(notes_of(asked + 1)), settings={"pitch": asked}, labels={"pitch": asked})
+    sets.named[REAL] = notes_of(asked)
+    scores = scorecard.measure(sets, seed=0)
+    assert scores[REAL]["pitch right, %"] == 100 and scores[GENERATED]["pitch right, %"] == 0
+    assert scores[REAL]["harmonic to noise, dB"] > 20 > scores[NOISE]["harmonic to noise, dB"]
+    sets = dataclasses.replace(sets, labels={"pitch": asked + 0.25})
+    assert "pitch right, %" not in scorecard.measure(sets, seed=0)[REAL], "a slider of fractions asks for no note"
 
 
 def toy(**changes):
@@ -127,7 +160,9 @@ def test_evaluate_writes_numbers_and_a_page(run, tmp_path):
     assert "white noise" in out and "frechet" in out and "index.html" in out
     found = json.loads((tmp_path / "run" / "evaluation" / "evaluation.json").read_text())
     assert found["step"] == 2 and found["paired"] and len(found["runs"]) == 2
-    assert found["summary"][GENERATED]["frechet"]["low"] <= found["summary"][GENERATED]["frechet"]["high"]
+    assert found["summary"][GENERATED]["frechet"]["low"] < found["summary"][GENERATED]["frechet"]["high"]
+    assert found["sliders"]["names"] == ["drums", "bass", "chords", "lead", "brightness"]
+    assert "disentanglement" in out
     page = (tmp_path / "run" / "evaluation" / "index.html").read_text()
     for kind in ("png", "wav"):
         names = re.findall(rf'src="([^"]+\.{kind})"', page)

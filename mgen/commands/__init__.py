@@ -11,6 +11,7 @@ VERBS = {
     "sample": "make sounds from a trained experiment",
     "invert": "sound to a spectrogram and back, to hear what is lost",
     "evaluate": "measure what a run makes, beside real sound",
+    "render-notes": "play a soundfont's notes, to train on",
 }
 
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `mgen VERB ...` and returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
-        verbs = "\n".join(f"  {verb:10} {purpose}" for verb, purpose in VERBS.items())
+        verbs = "\n".join(f"  {verb:12} {purpose}" for verb, purpose in VERBS.items())
         print(f"usage: mgen VERB ...\n\n{verbs}\n\nmgen VERB --help tells more.")
         return 0
     verb, *rest = arguments
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(verb: str, arguments: Sequence[str] | None = None, *, program: str | None = None) -> int:
     """Runs one verb. What a person can mend is one line on stderr and status 1; all else is a traceback."""
-    command: Callable[..., None] = importlib.import_module(f"mgen.commands.{verb}").main
+    command: Callable[..., None] = importlib.import_module(f"mgen.commands.{verb.replace('-', '_')}").main
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     program = program or f"{verb}.py"
     try:

@@ -24,6 +24,8 @@ class Arguments:
     """Evaluations, each with other clips, settings and noise; what they differ by is how sure the numbers are."""
     shown: int = 6
     """Sounds of each kind on the page."""
+    sliders: bool = True
+    """Whether to judge the sliders, where the data can play what they should do (Tones)."""
     step: int | None = None
     """Checkpoint to use; the newest if not given."""
     data_path: str | None = None
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     asked = tyro.cli(Arguments, args=list(arguments), prog=program)
     from mgen import controls
     from mgen.commands.arguments import UsageError
-    from mgen.evaluation import scorecard, sheet
+    from mgen.contracts import Synthetic
+    from mgen.evaluation import health, scorecard, sheet, sliders
     from mgen.evaluation.sets import GENERATED, collect
     from mgen.training.checkpoint import load
 
@@ -61,15 +64,23 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     began = time.perf_counter()
     runs = [scorecard.measure(sets, seed=seed) for seed, sets in enumerate(all_sets)]
     measured_s = time.perf_counter() - began
-    summary = scorecard.summarise(runs)
-    table, lines = scorecard.rows(summary), scorecard.verdict(summary)
+    first, summary = all_sets[0], scorecard.summarise(runs)
+    tables, lines = {"Scorecard": scorecard.rows(summary)}, scorecard.verdict(runs)
+    lines += health.check(asked.workdir, loaded, first, seed=0)
+    judged = None
+    if asked.sliders and isinstance(corpus, Synthetic):
+        judged = sliders.judge(loaded, corpus, count=2 * sliders.FEWEST, points=9, seed=0)
+    if judged is not None:
+        tables["Sliders"] = judged.rows()
+        lines += judged.verdict()
 
-    first = all_sets[0]
     notes = [
         f"{asked.workdir}, step {loaded.step}. {asked.seeds} seeds of at most {asked.count} sounds of each kind; "
         f"{len(first.named['real'])} real clips {'held out of training' if first.held_out else 'of the training data'} "
-        f"and {len(first.train)} training clips, which distances of sets are taken from. "
-        "Numbers are means over seeds ± half their range.",
+        f"and {len(first.train)} training clips, which distances of sets are taken from.",
+        "Numbers are means over seeds ± half of their 95 % interval."
+        if asked.seeds > 1
+        else "One seed has no intervals; ask for more by --seeds.",
         "Each generated sound has the labels of the real clip in its row."
         if first.paired
         else "The settings of generated sounds were drawn at random.",
@@ -85,7 +96,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         out,
         title=f"{asked.workdir.name}: evaluation of step {loaded.step}",
         notes=notes,
-        tables={"Scorecard": table},
+        tables=tables,
         clips={name: waves[: asked.shown] for name, waves in first.named.items()},
         captions={GENERATED: captions},
         sample_rate=first.sample_rate,
@@ -101,15 +112,17 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         "verdict": lines,
         "summary": summary,
         "runs": runs,
+        "sliders": None if judged is None else dataclasses.asdict(judged),
     }
     (out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(_as_text(table))
+    print("\n\n".join(_as_text(rows) for rows in tables.values()))
     print("\n".join(lines))
     print(f"{page}  {made_s:.0f} s to make the sounds, {measured_s:.0f} s to measure them")
 
 
 def _as_text(table: Sequence[dict[str, str]]) -> str:
     """Rows as aligned columns."""
-    lines = [list(table[0]), *(list(row.values()) for row in table)]
+    titles = list(dict.fromkeys(title for row in table for title in row))
+    lines = [titles, *([row.get(title, "") for title in titles] for row in table)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)

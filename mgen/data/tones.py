@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mgen.controls import Choice, Slider
+from mgen.controls import Choice, Settings, Slider
 from mgen.data import DataError
 from mgen.data import tones_synth as synth
 
@@ -177,6 +177,7 @@ class TonesCorpus:
             for name in FACTORS
             if len(set(values := getattr(data, name))) > 1
         )
+        self.levels = tuple(label.name for label in self.labels if label.name in STEMS)
         fixed = ", ".join(f"{name} {getattr(data, name)[0]}" for name in FACTORS if len(set(getattr(data, name))) == 1)
         self.report = (
             f"built-in synthetic music: {data.clips} training and {data.validation_clips} validation clips of "
@@ -244,6 +245,17 @@ class TonesCorpus:
             for control in self.labels
         ]
         return {"wave": pcm.astype(np.float32) / np.float32(32767), "labels": np.array(columns, np.float32)}
+
+    def render(self, settings: Settings) -> np.ndarray:
+        """What settings of every label truly sound like: {label: [count]} to float32 [count, samples].
+
+        Raises:
+          DataError: as in `render`, where a value is out of its limits.
+        """
+        fixed = {name: getattr(self._data, name)[0] for name in FACTORS}
+        rows = zip(*(np.asarray(settings[label.name]).tolist() for label in self.labels), strict=True)
+        shown = ({label.name: label.show(value) for label, value in zip(self.labels, row, strict=True)} for row in rows)
+        return np.stack([render(fixed | row, sample_rate=self._sample_rate, samples=self._samples) for row in shown])
 
 
 def _default(name: str, values: tuple) -> float | str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
+from scipy import stats
 from scipy.spatial.distance import cdist
 
 from mgen import dsp
+from mgen.controls import Settings
 from mgen.evaluation.sets import GENERATED, MEAN, NOISE, REAL, RECONSTRUCTED, Sets
 from mgen.metrics.defects import clipping, silence
 from mgen.metrics.distribution import frechet_distance, kernel_distance
@@ -19,10 +22,12 @@ from mgen.metrics.loudness import loudness
 from mgen.metrics.mel import mel_distance, mfcc_distance
 from mgen.metrics.novelty import memorisation
 from mgen.metrics.onset import onset_envelope
+from mgen.metrics.pitch import fundamental_frequency, note_pitch, pitch_accuracy
 from mgen.metrics.rhythm import rhythm_test
 from mgen.metrics.spectral import log_spectral_distance, multi_resolution_stft_distance
 from mgen.metrics.superposition import sparse_mixture
 from mgen.metrics.timbre import timbre
+from mgen.metrics.tone import harmonic_to_noise_db
 
 #: What is measured, with its unit, and whether less (-1) or more (+1) is better; 0 is neither.
 MEASURES = {
@@ -39,6 +44,8 @@ MEASURES = {
     "log-spectral, dB": -1,
     "multi-resolution": -1,
     "mfcc": -1,
+    "pitch right, %": +1,
+    "harmonic to noise, dB": 0,
     "rhythmic": 0,
     "rhythm strength": 0,
     "bandwidth, Hz": 0,
@@ -76,6 +83,7 @@ def measure(sets: Sets, *, seed: int) -> dict[str, dict[str, float]]:
         own = np.asarray(embed(waves, sample_rate=rate))
         scores[name] = _distribution(own, train, seed) | _novelty(own, train, real, seed) | _each(waves, rate, seed)
         scores[name] |= {"mixture share": _mixture_share(waves, sets.train, rate)}
+        scores[name] |= _notes(waves, sets.labels if name in (REAL, RECONSTRUCTED) else sets.settings, rate)
         together = sets.paired or name == RECONSTRUCTED
         if name != REAL and together and len(waves) == len(sets.named[REAL]):
             scores[name] |= _pairs(waves, sets.named[REAL], rate)
@@ -83,41 +91,46 @@ def measure(sets: Sets, *, seed: int) -> dict[str, dict[str, float]]:
 
 
 def summarise(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean, lowest and highest over seeds: {set: {measure: {"mean", "low", "high"}}}."""
+    """Means over seeds with their 95 % intervals: {set: {measure: {"mean", "low", "high"}}}.
+
+    The intervals are Student's. Of one seed there is none, only the mean.
+
+    Reference: Student, "The probable error of a mean", Biometrika 6(1), 1908.
+    """
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for name in runs[0]:
         summary[name] = {}
         for measure_name in MEASURES:
             values = [run[name][measure_name] for run in runs if measure_name in run[name]]
             if values:
-                summary[name][measure_name] = {
-                    "mean": float(np.mean(values)),
-                    "low": float(np.min(values)),
-                    "high": float(np.max(values)),
-                }
+                mean, half = _interval(values)
+                ends = {} if math.isnan(half) else {"low": mean - half, "high": mean + half}
+                summary[name][measure_name] = {"mean": mean} | ends
     return summary
 
 
-def verdict(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """What a person should know first, a line each."""
+def verdict(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """What a person should know first, a line each: what is beaten, seed by seed, and whether anything was copied."""
     lines = []
     for name in DECISIVE:
-        if name not in summary[GENERATED]:
-            continue
-        ours = summary[GENERATED][name]
         for baseline in (MEAN, NOISE):
-            if name in summary[baseline]:
-                theirs = summary[baseline][name]
-                word = "better than" if ours["high"] < theirs["low"] else "NOT clearly better than"
-                lines.append(f"{name}: {word} {baseline} ({ours['mean']:.3g} against {theirs['mean']:.3g})")
-    if summary[GENERATED].get("copies", {}).get("mean", 0) > 0:
-        share = 100 * summary[GENERATED]["copies"]["mean"]
-        lines.append(f"copies: {share:.0f} % of the sounds are nearer to a training clip than real ones ever are")
+            pairs = [
+                (run[GENERATED][name], run[baseline][name])
+                for run in runs
+                if name in run[GENERATED] and name in run[baseline]
+            ]
+            if pairs:
+                lines.append(f"{name}: {_compared(pairs)} {baseline}{_numbers(pairs)}")
+    copied = float(np.mean([run[GENERATED].get("copies", 0.0) for run in runs]))
+    if copied > 0:
+        lines.append(
+            f"copies: {100 * copied:.0f} % of the sounds are nearer to a training clip than real ones ever are"
+        )
     return lines
 
 
 def rows(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[dict[str, str]]:
-    """The table: a row for each measure, a column for each set, means with half the range over seeds."""
+    """The table: a row for each measure, a column for each set, means with half of their interval."""
     table = []
     for name, better in MEASURES.items():
         row = {"measure": name, "better": {-1: "less", 1: "more", 0: ""}[better]}
@@ -129,8 +142,29 @@ def rows(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[dict[
 
 
 def _shown(score: Mapping[str, float]) -> str:
-    spread = (score["high"] - score["low"]) / 2
-    return f"{score['mean']:.3g}" + (f" ± {spread:.2g}" if spread > 0 else "")
+    half = (score["high"] - score["low"]) / 2 if "low" in score else 0
+    return f"{score['mean']:.3g}" + (f" ± {half:.2g}" if half > 0 else "")
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half of its 95 % interval, NaN of one value."""
+    many = len(values)
+    if many == 1:
+        return float(values[0]), math.nan
+    return float(np.mean(values)), float(stats.t.ppf(0.975, many - 1) * np.std(values, ddof=1) / math.sqrt(many))
+
+
+def _compared(pairs: Sequence[tuple[float, float]]) -> str:
+    """Whether the first of each pair is less, as far as the seeds can say: each has the same real clips for both."""
+    less, half = _interval([ours - theirs for ours, theirs in pairs])
+    if math.isnan(half):
+        return "on this one seed better than" if less < 0 else "NOT better than"
+    return "better than" if less + half < 0 else "NOT clearly better than"
+
+
+def _numbers(pairs: Sequence[tuple[float, float]]) -> str:
+    ours, theirs = np.mean(pairs, axis=0)
+    return f" ({ours:.3g} against {theirs:.3g})"
 
 
 def _distribution(own: np.ndarray, train: np.ndarray, seed: int) -> dict[str, float]:
@@ -182,6 +216,21 @@ def _rhythm(waves: np.ndarray, rate: int, seed: int) -> dict[str, float]:
     envelope = onset_envelope(waves, sample_rate=rate)
     found = rhythm_test(envelope, rng=jax.random.key(seed), sample_rate=rate, surrogates=_SURROGATES)
     return {"rhythmic": np.mean(np.asarray(found.p_value) < 0.05), "rhythm strength": np.mean(found.strength)}
+
+
+def _notes(waves: np.ndarray, settings: Settings, rate: int) -> dict[str, float]:
+    """Of notes, asked for by whole MIDI numbers: whether they have that pitch, within 50 cents, and how noisy they are.
+
+    A slider of fractions, such as the middle of a melody, asks for no note.
+    """
+    wanted = np.asarray(settings.get("pitch", ()))
+    if not len(wanted) or len(wanted) != len(waves) or np.any(wanted != np.round(wanted)):
+        return {}
+    track = fundamental_frequency(waves, sample_rate=rate)
+    ratio = np.asarray(harmonic_to_noise_db(track))
+    numbers = {"pitch right, %": float(100 * pitch_accuracy(note_pitch(track).midi, wanted))}
+    heard = ratio[np.isfinite(ratio)]
+    return numbers | ({"harmonic to noise, dB": float(np.mean(heard))} if len(heard) else {})
 
 
 def _pairs(waves: np.ndarray, real: np.ndarray, rate: int) -> dict[str, float]:

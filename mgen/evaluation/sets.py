@@ -7,10 +7,10 @@ import dataclasses
 import jax
 import numpy as np
 
-from mgen import controls, parallel
+from mgen import parallel
 from mgen.contracts import Corpus
 from mgen.training.checkpoint import Loaded
-from mgen.training.sampling import generate
+from mgen.training.sampling import generate, settings_like
 from mgen.training.step import averaged
 
 #: Names of the sets that are measured, in the order they are shown.
@@ -29,6 +29,8 @@ class Sets:
     """Sets by their name; `REAL` was held out of training if the data has something to spare for it."""
     settings: dict[str, np.ndarray]
     """What `GENERATED` was made from, {control: [count]}."""
+    labels: dict[str, np.ndarray]
+    """What the data says of `REAL`, {label: [count]}."""
     paired: bool
     """Whether sound i of each set has the labels of real clip i, so that the two can be compared one to one."""
     held_out: bool
@@ -39,8 +41,8 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
     """Makes the sets of one seed.
 
     Real clips come from the validation split, or from the training split where there is none; there are at most
-    `count` of them. Where every label is a control too, the model is given the labels of the real clips, and each
-    generated sound has the real one that it should be; otherwise its controls are drawn at random.
+    `count` of them. Where the labels are the model's controls (`settings_like`), each generated sound has the real one
+    that it should be.
 
     Args:
       loaded: the checkpoint.
@@ -56,12 +58,7 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
     real, labels = _items(corpus, split, count, rng)
     train, _ = _items(corpus, "train", count, rng)
     knobs = experiment.model.controls(loaded.spec)
-    names = [label.name for label in corpus.labels]
-    paired = bool(names) and {knob.name for knob in knobs} == set(names)
-    if paired:
-        settings = {name: labels[:, column] for column, name in enumerate(names)}
-    else:
-        settings = controls.settle(knobs, {}, count=count, rng=rng, vary=True)
+    settings, paired = settings_like(knobs, corpus.labels, labels, rng=rng)
     encoded = np.asarray(jax.jit(features.encode)(real))
     keys = jax.random.split(jax.random.key(seed), len(real))
     mean = np.asarray(jax.jit(features.encode)(train)).mean(axis=0, keepdims=True)
@@ -75,7 +72,8 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
         MEAN: np.repeat(parallel.spread(features.decode, mean, keys[:1]), len(generated), axis=0),
         NOISE: noise,
     }
-    return Sets(features.sample_rate, train, named, settings, paired, split == "validation")
+    known = {label.name: labels[:, column] for column, label in enumerate(corpus.labels)}
+    return Sets(features.sample_rate, train, named, settings, known, paired, split == "validation")
 
 
 def _items(corpus: Corpus, split: str, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

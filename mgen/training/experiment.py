@@ -36,6 +36,8 @@ class Experiment:
     """Steps between validations."""
     validation_batches: int = 4
     """Batches in one validation, always the same ones."""
+    validation_sounds: int = 8
+    """Sounds that a validation has the model play, and measures: 3 or more of 4096 samples, else only losses are."""
     checkpoint_every: int = 1000
     """Steps between checkpoints; one is also saved at the end and on Ctrl-C."""
     keep_checkpoints: int = 3
@@ -48,7 +50,7 @@ class Experiment:
     def __post_init__(self):
         """Refuses what cannot be trained, naming the field."""
         from_one = ("batch_size", "steps", "log_every", "validate_every", "validation_batches", "checkpoint_every")
-        from_zero = ("seed", "preview_every")
+        from_zero = ("seed", "validation_sounds", "preview_every")
         for name in (*from_one, "keep_checkpoints", "preview_count", *from_zero):
             least = 0 if name in from_zero else 1
             if getattr(self, name) < least:
@@ -59,7 +61,9 @@ class Experiment:
 
 #: Fields that may differ between two runs of one experiment in one folder: what is said and kept, not what is learnt.
 #: Where the data lies is free too; that it is the same data is seen from its fingerprint.
-_FREE = {"log_every", "validate_every", "validation_batches", "checkpoint_every", "keep_checkpoints"} | {
+_FREE = {"log_every", "validate_every", "validation_batches", "validation_sounds"} | {
+    "checkpoint_every",
+    "keep_checkpoints",
     "preview_every",
     "preview_count",
     "data.path",

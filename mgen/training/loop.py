@@ -17,13 +17,14 @@ import jax
 import numpy as np
 
 from mgen import controls, parallel
-from mgen.contracts import Corpus, Spec
+from mgen.contracts import Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import CheckpointError, Checkpoints
 from mgen.training.experiment import Experiment, differences, to_json
 from mgen.training.log import Log
 from mgen.training.sampling import generate
-from mgen.training.step import TrainState, averaged, create_state, make_step, make_validation
+from mgen.training.step import TrainState, averaged, create_state, make_step
+from mgen.training.validation import Validation, means
 
 
 class TrainingError(Exception):
@@ -81,7 +82,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     step = parallel.replicate(
         make_step(losses, optimisers, encode=features.encode, ema_decay=experiment.ema_decay), donate=True
     )
-    validate = _Validation(experiment, corpus, losses)
+    validate = Validation(experiment, corpus, spec, losses)
     if not validate.possible:
         log.say("no validation: the data has nothing to spare for it")
     stream = batches(corpus, "train", batch_size=experiment.batch_size, seed=experiment.seed, start=start)
@@ -135,25 +136,6 @@ def _resume(
     return found
 
 
-class _Validation:
-    """Losses of the running means on the same held-out batches each time."""
-
-    def __init__(self, experiment: Experiment, corpus: Corpus, losses: dict):
-        self.possible = corpus.size("validation") > 0
-        self._experiment, self._corpus = experiment, corpus
-        self._run = parallel.replicate(make_validation(losses, encode=experiment.features.encode))
-
-    def __call__(self, state: TrainState) -> dict[str, float]:
-        stream = batches(self._corpus, "validation", batch_size=self._experiment.batch_size, seed=0)
-        rows = []
-        size = self._experiment.batch_size
-        whole = -(-self._corpus.size("validation") // size)  # more batches would say the same again
-        for index in range(min(self._experiment.validation_batches, whole)):
-            rows.append(self._run(averaged(state), jax.random.key(index), parallel.split(next(stream))))
-        means = _means(jax.device_get(rows))
-        return {f"validation/{name}": value for name, value in means.items()}
-
-
 class _Meter:
     """Gathers metrics on the device, and fetches them only when they are read: no step waits for the host."""
 
@@ -182,19 +164,15 @@ class _Meter:
         seconds, waited = time.perf_counter() - self._since, self._waited
         self._start()
         taken = [row for row in rows if not row["refused"]]
-        means = _means(taken or rows)
-        broken = [name for name, value in means.items() if name.endswith("/loss") and not math.isfinite(value)]
+        seen = means(taken or rows)
+        broken = [name for name, value in seen.items() if name.endswith("/loss") and not math.isfinite(value)]
         if broken or not taken:
             raise TrainingError(
                 f"{(broken or ['the gradient'])[0]} is not finite between steps {step - len(rows) + 1} and {step}. "
                 "The last checkpoint is good; train with a lower optimisers.*.rate in another --workdir"
             )
-        means["refused"] = float(len(rows) - len(taken))
-        return means | {"steps_per_s": len(rows) / seconds, "input_wait": waited / seconds}
-
-
-def _means(rows: list[dict[str, jax.Array]]) -> dict[str, float]:
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        seen["refused"] = float(len(rows) - len(taken))
+        return seen | {"steps_per_s": len(rows) / seconds, "input_wait": waited / seconds}
 
 
 def _preview(log: Log, experiment: Experiment, spec: Spec, state: TrainState) -> None:

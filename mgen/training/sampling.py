@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 
-from mgen import parallel
-from mgen.contracts import Settings, Spec, Variables
+from mgen import controls, parallel
+from mgen.contracts import Control, Settings, Spec, Variables
 from mgen.training.experiment import Experiment
 
 
@@ -28,3 +30,23 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
     made = sample(variables, jax.random.fold_in(rng, 0), settings, spec=spec)
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(made))
     return np.asarray(parallel.spread(experiment.features.decode, made, keys))
+
+
+def settings_like(
+    knobs: Sequence[Control], labels: Sequence[Control], columns: np.ndarray, *, rng: np.random.Generator
+) -> tuple[Settings, bool]:
+    """Settings that ask a model for sounds like given real ones, and whether each is to be one of them.
+
+    Args:
+      knobs: the model's controls.
+      labels: the data's.
+      columns: float32 [count, labels], of the real sounds.
+      rng: draws what the labels do not say.
+
+    Returns:
+      {control: [count]}, from the labels where they say something, else drawn at random; and whether labels and
+      controls are the same, so that a setting says which real sound is meant.
+    """
+    settings = dict(controls.settle(knobs, {}, count=len(columns), rng=rng, vary=True))
+    known = {label.name: columns[:, index] for index, label in enumerate(labels) if label.name in settings}
+    return settings | known, bool(known) and len(known) == len(labels) == len(settings)

@@ -1,0 +1,46 @@
+"""Notes: a conditional GAN, that plays a wanted pitch of a wanted family as hard as wanted (system 003).
+
+    mgen render-notes FluidR3_GM.sf2 notes                       # or download NSynth
+    python train.py configs/note_gan.py --data.path notes --workdir runs/note_gan
+    python sample.py runs/note_gan --set pitch=60 family=flute velocity=0.8 --count 8
+
+The features are decibels of the lowest 4 kHz; the phase is found again.
+"""
+
+import dataclasses
+
+from mgen.data.nsynth import NSynth
+from mgen.data.tones import Tones
+from mgen.features import LogStft
+from mgen.models.gan import Gan
+from mgen.training.experiment import Experiment
+from mgen.training.optimisers import Adam
+
+experiment = Experiment(
+    data=NSynth(peak=None),
+    features=LogStft(sample_rate=16_000, frames=128, bins=512, n_fft=2048, hop_length=512),
+    model=Gan(),
+    optimisers={
+        "discriminator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
+        "generator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
+    },
+    batch_size=32,
+    steps=8_000,
+    ema_decay=0.999,
+    log_every=20,
+    validate_every=500,
+    checkpoint_every=500,
+    preview_every=1_000,
+)
+
+# Two tiny steps for the tests, on the synthetic music so that no folder is needed.
+smoke = dataclasses.replace(
+    experiment,
+    data=Tones(clips=8, validation_clips=4),
+    features=LogStft(sample_rate=8_000, frames=32, bins=64, n_fft=512, hop_length=128, n_iter=2),
+    model=dataclasses.replace(experiment.model, latent=4, width=16, stages=2),
+    batch_size=8,
+    steps=2,
+    validation_batches=1,
+    preview_every=0,
+)

@@ -1,0 +1,181 @@
+"""Do the sliders work: each moved alone, and all at random, and what is heard compared with the sound they ask for.
+
+Only for a model whose controls are the labels of a `Synthetic` corpus. That corpus plays the same settings, and what is
+heard of it, by the same measures, is what a perfect model would get: a slider that the truth cannot be heard to move
+(the lead's pitch under a bass, say) is not held against the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mgen.contracts import Settings, Synthetic
+from mgen.controls import Choice, Control
+from mgen.metrics.control import MeasuredFactors, cross_talk, disentanglement, measured_factors, monotonicity, sweeps
+from mgen.metrics.control import mutual_information_gap as information_gap
+from mgen.metrics.levels import part_levels
+from mgen.training.checkpoint import Loaded
+from mgen.training.sampling import generate
+from mgen.training.step import averaged
+
+#: Random settings that each slider needs.
+FEWEST = 20
+
+_KNOTS = 3
+_AT_ONCE = 32  # clips: their parts are rendered beside them
+_HEARD = 0.5  # rank correlation of the truth below which a factor cannot be heard
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """What is heard of the sliders in one kind of sound."""
+
+    monotonicity: list[float]
+    """Rank correlation of each slider with its own factor."""
+    leak: list[float]
+    """How far each slider moves the factor of another that it moves most, of the largest movement; 0 is best."""
+    leak_to: list[str]
+    """Which that is."""
+    information_gap: float
+    """MIG, mean over the factors that can be heard; 1 is best."""
+    disentanglement: float
+    completeness: float
+    informativeness: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Sliders:
+    """The model's sliders beside the true ones."""
+
+    names: list[str]
+    model: Heard
+    truth: Heard
+
+    def rows(self) -> list[dict[str, str]]:
+        """The table: a row for each slider and one for each measure of all of them."""
+        rows = []
+        for index, name in enumerate(self.names):
+            audible = self.truth.monotonicity[index] > _HEARD
+            row = {"slider": name}
+            for title, heard in (("model", self.model), ("truth", self.truth)):
+                row[f"moves its own, {title}"] = f"{heard.monotonicity[index]:.2f}" if audible else "not heard"
+                row[f"moves another, {title}"] = f"{heard.leak[index]:.2f} ({heard.leak_to[index]})"
+            rows.append(row)
+        for name in ("information_gap", "disentanglement", "completeness", "informativeness"):
+            row = {"slider": f"all: {name.replace('_', ' ')}"}
+            row |= {f"moves its own, {t}": f"{getattr(h, name):.2f}" for t, h in self._both()}
+            rows.append(row)
+        return rows
+
+    def verdict(self) -> list[str]:
+        """The sliders that do not do what the true ones do, a line each; none is good."""
+        lines = []
+        for index, name in enumerate(self.names):
+            ours, true = self.model.monotonicity[index], self.truth.monotonicity[index]
+            if true > _HEARD and ours < 0.9 * true:
+                lines.append(f"slider {name}: follows what it should move at {ours:.2f}, the true one at {true:.2f}")
+            if self.model.leak[index] > self.truth.leak[index] + 0.2:
+                lines.append(
+                    f"slider {name}: also moves {self.model.leak_to[index]}, {self.model.leak[index]:.2f} of the most "
+                    f"that any slider does (the true one {self.truth.leak[index]:.2f})"
+                )
+        return lines
+
+    def _both(self) -> tuple[tuple[str, Heard], ...]:
+        return (("model", self.model), ("truth", self.truth))
+
+
+def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: int) -> Sliders | None:
+    """Moves every slider, and listens to the model and to the truth.
+
+    Choices stay at their default. Each slider's own factor is what `measured_factors` hears under its name, or the
+    level of the part that it is the gain of.
+
+    Args:
+      loaded: the checkpoint.
+      corpus: its data.
+      count: random settings for each slider, at least `FEWEST`; twice that, as not every clip has every factor.
+      points: settings of each slider moved alone.
+      seed: of the random settings and of the model's noise.
+
+    Returns:
+      None where the model's controls are not the data's labels, or none of them is a slider with something to hear.
+    """
+    knobs = loaded.experiment.model.controls(loaded.spec)
+    sliders = [knob for knob in corpus.labels if not isinstance(knob, Choice) and _audible(knob, corpus)]
+    if tuple(knobs) != tuple(corpus.labels) or not sliders:
+        return None
+    low, high = (np.array([getattr(slider, end) for slider in sliders]) for end in ("low", "high"))
+    moved = sweeps(low, high, np.array([slider.default for slider in sliders]), points=points)
+    drawn = np.random.default_rng([seed, 1]).uniform(low, high, (count * len(sliders), len(sliders)))
+    asked = {knob.name: np.full(len(moved) + len(drawn), knob.default, np.float64) for knob in knobs}
+    asked |= {slider.name: np.concatenate([moved[:, i], drawn[:, i]]) for i, slider in enumerate(sliders)}
+
+    variables = averaged(loaded.state)
+
+    def made(settings: Settings) -> np.ndarray:
+        return generate(loaded.experiment, loaded.spec, variables, settings, seed=seed)
+
+    names = [slider.name for slider in sliders]
+    rate = loaded.experiment.features.sample_rate
+    heard = [_factors(play, asked, corpus, names, rate) for play in (made, corpus.render)]
+    audible = np.diag(monotonicity(moved, heard[1][: len(moved)])) > _HEARD
+    model, truth = (_heard(names, moved, drawn, factors, audible) for factors in heard)
+    return Sliders(names, model, truth)
+
+
+def _audible(knob: Control, corpus: Synthetic) -> bool:
+    return knob.name in corpus.levels or knob.name in MeasuredFactors._fields
+
+
+def _factors(
+    play: Callable[[Settings], np.ndarray],
+    asked: Settings,
+    corpus: Synthetic,
+    names: Sequence[str],
+    sample_rate: int,
+) -> np.ndarray:
+    """What is heard of each setting, in the order of the sliders: float64 [count, sliders]."""
+    found = []
+    for start in range(0, len(asked[names[0]]), _AT_ONCE):
+        some = {name: values[start : start + _AT_ONCE] for name, values in asked.items()}
+        waves = play(some)
+        measured = measured_factors(waves, sample_rate=sample_rate)._asdict()
+        levels = _levels(waves, some, corpus, sample_rate)
+        found.append(np.stack([levels[name] if name in levels else measured[name] for name in names], axis=1))
+    return np.concatenate(found).astype(np.float64)
+
+
+def _levels(waves: np.ndarray, asked: Settings, corpus: Synthetic, sample_rate: int) -> dict[str, np.ndarray]:
+    """Level of each part in each wave, the parts as the corpus plays them alone at full level."""
+    if not corpus.levels:
+        return {}
+    silent = dict.fromkeys(corpus.levels, np.zeros(len(waves)))
+    full = np.ones(len(waves))
+    # What sounds though all levels are 0, because its own is fixed, is a part too.
+    parts = [corpus.render({**asked, **silent, **own}) for own in ({}, *({name: full} for name in corpus.levels))]
+    parts = [parts[0], *(part - parts[0] for part in parts[1:])]
+    found = part_levels(waves, np.stack(parts, axis=1), sample_rate=sample_rate)
+    return {name: found[:, 1 + index] for index, name in enumerate(corpus.levels)}
+
+
+def _heard(names: list[str], moved: np.ndarray, drawn: np.ndarray, factors: np.ndarray, audible: np.ndarray) -> Heard:
+    alone, together = factors[: len(moved)], factors[len(moved) :]
+    talk = cross_talk(moved, alone)
+    others = talk.effect * (1 - np.eye(len(names)))
+    gaps = information_gap(drawn, together)
+    few = np.sum(np.isfinite(together), axis=0) < FEWEST * len(names)  # a factor that is mostly not there: no movement
+    together = np.where(few, 0, together)[:, audible] if np.any(audible) else np.zeros((len(drawn), 1))
+    shares = disentanglement(drawn, together, knots=_KNOTS)
+    return Heard(
+        monotonicity=np.diag(monotonicity(moved, alone)).tolist(),
+        leak=talk.leak.tolist(),
+        leak_to=[names[index] for index in np.argmax(others, axis=1)],
+        information_gap=float(np.mean(gaps[audible])) if np.any(audible) else 0.0,
+        disentanglement=shares.disentanglement,
+        completeness=shares.completeness,
+        informativeness=shares.informativeness,
+    )

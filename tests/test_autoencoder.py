@@ -1,0 +1,113 @@
+"""The deep autoencoder: shapes, what is learnt of the latents, and how new notes come from them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgen import controls
+from mgen.contracts import Spec
+from mgen.models.autoencoder import Autoencoder
+
+SPEC = Spec(shape=(16, 12))
+MODEL = Autoencoder(latent=6, width=16, stages=2, sliders=3, components=2)
+
+
+def trained(model=MODEL, spec=SPEC, steps=30):
+    """Variables after some batches have been remembered, the parameters as they began."""
+    variables = model.init(jax.random.key(0), spec)
+    loss = jax.jit(
+        lambda variables, batch: model.losses(spec)["autoencoder"](variables, jax.random.key(1), batch, train=True)
+    )
+    for index in range(steps):
+        features = jax.random.normal(jax.random.key(index), (8, *spec.shape))
+        output = loss(variables, {"features": features})
+        variables = {"autoencoder": {**variables["autoencoder"], **output.updates}}
+    return variables
+
+
+def settings(count, **values):
+    knobs = MODEL.controls(SPEC)
+    return {knob.name: np.full(count, values.get(knob.name, knob.default), np.float32) for knob in knobs}
+
+
+@pytest.mark.parametrize("shape", [(16, 12), (16, 12, 2), (4, 5)])
+def test_shapes(shape):
+    spec = Spec(shape=shape)
+    variables = MODEL.init(jax.random.key(0), spec)
+    features = jnp.ones((3, *shape))
+    code = MODEL.encode(variables, features, spec)
+    assert code.shape == (3, 6)
+    assert MODEL.decode(variables, code, spec).shape == (3, *shape)
+
+
+def test_validation_remembers_nothing():
+    variables = MODEL.init(jax.random.key(0), SPEC)
+    loss = MODEL.losses(SPEC)["autoencoder"]
+    batch = {"features": jnp.ones((2, *SPEC.shape))}
+    assert not loss(variables, jax.random.key(0), batch, train=False).updates
+    assert loss(variables, jax.random.key(0), batch, train=True).updates["memory"]["step"] == 1
+
+
+def test_no_variety_is_the_mean_and_always_the_same():
+    variables = trained()
+    made = np.asarray(MODEL.sample(variables, jax.random.key(0), settings(3, variety=0.0), SPEC))
+    mean = variables["autoencoder"]["memory"]["mean"]
+    np.testing.assert_allclose(made, np.repeat(MODEL.decode(variables, mean[None], SPEC), 3, axis=0), atol=1e-6)
+
+
+def test_a_slider_moves_along_its_axis():
+    from mgen import latents
+
+    variables = trained()
+    memory = variables["autoencoder"]["memory"]
+    made = MODEL.sample(variables, jax.random.key(0), settings(1, variety=0.0, axis_2=1.5), SPEC)
+    code = memory["mean"] + 1.5 * latents.axes(memory, 3)[1]
+    np.testing.assert_allclose(made, MODEL.decode(variables, code[None], SPEC), atol=1e-6)
+
+
+def test_draws_differ_and_follow_the_key():
+    variables = trained()
+    one, again, other = (np.asarray(MODEL.sample(variables, jax.random.key(k), settings(4), SPEC)) for k in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert np.any(one != other) and np.any(one[0] != one[1])
+
+
+def test_controls_are_the_axes():
+    names = [knob.name for knob in MODEL.controls(SPEC)]
+    assert names == ["variety", "axis_1", "axis_2", "axis_3"]
+    assert [knob.name for knob in Autoencoder(sliders=0).controls(SPEC)] == ["variety"]
+    assert all(isinstance(knob, controls.Slider) for knob in MODEL.controls(SPEC))
+
+
+def test_noise_is_only_for_training():
+    model = Autoencoder(latent=6, width=16, stages=2, noise=2.0)
+    variables = trained(model)
+    loss, batch = (
+        model.losses(SPEC)["autoencoder"],
+        {"features": jax.random.normal(jax.random.key(9), (8, *SPEC.shape))},
+    )
+
+    def value(key, train):
+        return float(loss(variables, jax.random.key(key), batch, train=train).value)
+
+    assert value(0, False) == value(1, False) and value(0, True) != value(1, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"latent": 0}, "model.latent: expected at least 1, got 0"),
+        ({"stages": -1}, "model.stages: expected at least 0, got -1"),
+        ({"noise": -1.0}, "model.noise: expected 0 or more"),
+    ],
+)
+def test_refusals(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Autoencoder(**fields)
+
+
+@pytest.mark.parametrize("shape", [(12, 8), (64,)])
+def test_frames_that_cannot_be_halved(shape):
+    with pytest.raises(ValueError, match="model.stages: 3 halvings need features of frames that divide by 8"):
+        Autoencoder(stages=3).init(jax.random.key(0), Spec(shape=shape))

@@ -1,0 +1,59 @@
+"""What is seen of held-out sound while a run is trained."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from mgen import parallel
+from mgen.contracts import Spec
+from mgen.features import Waveform
+from mgen.training.loop import train
+from mgen.training.step import create_state
+from mgen.training.validation import Validation
+from tests import toys
+
+FEATURES = Waveform(sample_rate=8_000, samples=8_192)
+
+
+def validate(**changes):
+    experiment = toys.experiment(features=FEATURES, **{"validation_sounds": 4} | changes)
+    corpus = experiment.data.open(sample_rate=8_000, samples=experiment.features.samples)
+    spec = Spec(shape=experiment.features.shape, labels=corpus.labels)
+    optimisers = {player: own.build(1) for player, own in experiment.optimisers.items()}
+    state = parallel.place(create_state(experiment.model.init(jax.random.key(0), spec), optimisers))
+    return Validation(experiment, corpus, spec, experiment.model.losses(spec))(state)
+
+
+def test_sounds_are_measured_beside_the_losses():
+    """The toy plays noise of the level it is asked for, as its data is: near in level, and flat."""
+    found = validate()
+    assert found["validation/mean/loss"] > 0
+    assert abs(found["validation/sound/kernel_distance"]) < 0.5
+    assert found["validation/sound/flatness"] > 0.5
+    assert 0 < found["validation/sound/log_mel_db"] < 10
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"validation_sounds": 0},
+        {"data": toys.ToyData(held_out=2)},
+        {"features": Waveform(sample_rate=8_000, samples=2_048)},
+    ],
+)
+def test_too_few_or_too_short_sounds_are_not_measured(changes):
+    found = validate(**changes)
+    assert found and not any(name.startswith("validation/sound/") for name in found)
+
+
+def test_the_same_sounds_each_time():
+    assert validate() == validate()
+
+
+def test_a_run_logs_them(tmp_path):
+    train(toys.experiment(features=FEATURES, validation_sounds=4), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    seen = [line["validation/sound/kernel_distance"] for line in lines if "validation/sound/kernel_distance" in line]
+    assert len(seen) == 2 and np.all(np.isfinite(seen))
