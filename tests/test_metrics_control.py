@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 
 from mgen.data import tones
 from mgen.metrics import control, tempo
+from mgen.metrics.factors import MeasuredFactors, measured_factors
 
 RATE = 22_050
 
@@ -136,10 +137,10 @@ def heard():
         "silence": [OFF],
     }
     waves = [tones.render(x, sample_rate=RATE, samples=4 * RATE) for part in labels.values() for x in part]
-    found = control.measured_factors(np.stack(waves), sample_rate=RATE, hop_length=1024)
+    found = measured_factors(np.stack(waves), sample_rate=RATE, hop_length=1024)
     ends = np.cumsum([len(part) for part in labels.values()])[:-1]
     parts = zip(*(np.split(np.asarray(values), ends) for values in found), strict=True)
-    return {name: control.MeasuredFactors(*part) for name, part in zip(labels, parts, strict=True)}
+    return {name: MeasuredFactors(*part) for name, part in zip(labels, parts, strict=True)}
 
 
 def test_tones_are_heard(heard):
@@ -189,3 +190,13 @@ def test_a_renderer_as_a_model(heard):
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_movement_is_the_deviation_over_a_sweep():
+    """One slider moves its factor by 2 a unit and another by 1, the other nothing."""
+    settings = control.sweeps([0, 0], [1, 3], [0.5, 0.5], points=3)
+    factors = np.stack([2 * settings[:, 0], settings[:, 0], np.zeros(len(settings))], axis=1)
+    found = control.movement(settings, factors)
+    deviation = np.std([0, 0.5, 1])
+    np.testing.assert_allclose(found, [[2 * deviation, deviation, 0], [0, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(control.leaks(found), [deviation, 0])

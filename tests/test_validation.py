@@ -1,5 +1,6 @@
 """What is seen of held-out sound while a run is trained."""
 
+import dataclasses
 import json
 
 import jax
@@ -18,7 +19,7 @@ FEATURES = Waveform(sample_rate=8_000, samples=8_192)
 
 
 def validate(**changes):
-    experiment = toys.experiment(features=FEATURES, **{"validation_sounds": 4} | changes)
+    experiment = toys.experiment(**{"features": FEATURES, "validation_sounds": 4} | changes)
     corpus = experiment.data.open(sample_rate=8_000, samples=experiment.features.samples)
     spec = Spec(shape=experiment.features.shape, labels=corpus.labels)
     optimisers = {player: own.build(1) for player, own in experiment.optimisers.items()}
@@ -26,13 +27,21 @@ def validate(**changes):
     return Validation(experiment, corpus, spec, experiment.model.losses(spec))(state)
 
 
+@dataclasses.dataclass(frozen=True)
+class Quiet(toys.ToyModel):
+    """Plays all of it 40 dB too quiet."""
+
+    def sample(self, variables, rng, settings, spec):
+        return 0.01 * super().sample(variables, rng, settings, spec)
+
+
 def test_sounds_are_measured_beside_the_losses():
     """The toy plays noise of the level it is asked for, as its data is: near in level, and flat."""
-    found = validate()
+    found, quiet = validate(), validate(model=Quiet())
     assert found["validation/mean/loss"] > 0
-    assert abs(found["validation/sound/kernel_distance"]) < 0.5
+    assert found["validation/sound/kernel_distance"] < 1 < quiet["validation/sound/kernel_distance"]
     assert found["validation/sound/flatness"] > 0.5
-    assert 0 < found["validation/sound/log_mel_db"] < 10
+    assert 0 < found["validation/sound/log_mel_db"] < 10 < quiet["validation/sound/log_mel_db"]
 
 
 @pytest.mark.parametrize(

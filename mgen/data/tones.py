@@ -254,8 +254,12 @@ class TonesCorpus:
         """
         fixed = {name: getattr(self._data, name)[0] for name in FACTORS}
         rows = zip(*(np.asarray(settings[label.name]).tolist() for label in self.labels), strict=True)
-        shown = ({label.name: label.show(value) for label, value in zip(self.labels, row, strict=True)} for row in rows)
-        return np.stack([render(fixed | row, sample_rate=self._sample_rate, samples=self._samples) for row in shown])
+        size = {"sample_rate": self._sample_rate, "samples": self._samples}
+        return np.stack([render(fixed | self._named(row), **size) for row in rows])
+
+    def _named(self, row: tuple[float, ...]) -> dict[str, float | str]:
+        values = zip(self.labels, row, strict=True)
+        return {label.name: label.show(value) if isinstance(label, Choice) else value for label, value in values}
 
 
 def _default(name: str, values: tuple) -> float | str:

@@ -14,8 +14,9 @@ import numpy as np
 
 from mgen.contracts import Settings, Synthetic
 from mgen.controls import Choice, Control
-from mgen.metrics.control import MeasuredFactors, cross_talk, disentanglement, measured_factors, monotonicity, sweeps
+from mgen.metrics.control import disentanglement, leaks, monotonicity, movement, sweeps
 from mgen.metrics.control import mutual_information_gap as information_gap
+from mgen.metrics.factors import MeasuredFactors, measured_factors
 from mgen.metrics.levels import part_levels
 from mgen.training.checkpoint import Loaded
 from mgen.training.sampling import generate
@@ -36,7 +37,7 @@ class Heard:
     monotonicity: list[float]
     """Rank correlation of each slider with its own factor."""
     leak: list[float]
-    """How far each slider moves the factor of another that it moves most, of the largest movement; 0 is best."""
+    """How far each moves the factor of another that it moves most, of the most that a true slider does; 0 is best."""
     leak_to: list[str]
     """Which that is."""
     information_gap: float
@@ -80,7 +81,7 @@ class Sliders:
             if self.model.leak[index] > self.truth.leak[index] + 0.2:
                 lines.append(
                     f"slider {name}: also moves {self.model.leak_to[index]}, {self.model.leak[index]:.2f} of the most "
-                    f"that any slider does (the true one {self.truth.leak[index]:.2f})"
+                    f"that a true slider does (this one {self.truth.leak[index]:.2f})"
                 )
         return lines
 
@@ -122,8 +123,9 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
     names = [slider.name for slider in sliders]
     rate = loaded.experiment.features.sample_rate
     heard = [_factors(play, asked, corpus, names, rate) for play in (made, corpus.render)]
-    audible = np.diag(monotonicity(moved, heard[1][: len(moved)])) > _HEARD
-    model, truth = (_heard(names, moved, drawn, factors, audible) for factors in heard)
+    true = heard[1][: len(moved)]
+    audible, most = np.diag(monotonicity(moved, true)) > _HEARD, np.max(movement(moved, true), axis=0)
+    model, truth = (_heard(names, moved, drawn, factors, audible, most) for factors in heard)
     return Sliders(names, model, truth)
 
 
@@ -162,17 +164,25 @@ def _levels(waves: np.ndarray, asked: Settings, corpus: Synthetic, sample_rate: 
     return {name: found[:, 1 + index] for index, name in enumerate(corpus.levels)}
 
 
-def _heard(names: list[str], moved: np.ndarray, drawn: np.ndarray, factors: np.ndarray, audible: np.ndarray) -> Heard:
+def _heard(
+    names: list[str],
+    moved: np.ndarray,
+    drawn: np.ndarray,
+    factors: np.ndarray,
+    audible: np.ndarray,
+    most: np.ndarray,
+) -> Heard:
+    """`most` is the largest movement of each factor by a true slider: the model's is measured by it too."""
     alone, together = factors[: len(moved)], factors[len(moved) :]
-    talk = cross_talk(moved, alone)
-    others = talk.effect * (1 - np.eye(len(names)))
+    effect = movement(moved, alone) / np.where(most > 0, most, 1) * (most > 0)
+    others = effect * (1 - np.eye(len(names)))
     gaps = information_gap(drawn, together)
     few = np.sum(np.isfinite(together), axis=0) < FEWEST * len(names)  # a factor that is mostly not there: no movement
     together = np.where(few, 0, together)[:, audible] if np.any(audible) else np.zeros((len(drawn), 1))
     shares = disentanglement(drawn, together, knots=_KNOTS)
     return Heard(
         monotonicity=np.diag(monotonicity(moved, alone)).tolist(),
-        leak=talk.leak.tolist(),
+        leak=leaks(effect).tolist(),
         leak_to=[names[index] for index in np.argmax(others, axis=1)],
         information_gap=float(np.mean(gaps[audible])) if np.any(audible) else 0.0,
         disentanglement=shares.disentanglement,

@@ -1,14 +1,10 @@
 """Does each slider do one thing, and only that: for models trained on sounds whose true factors are known.
 
-    settings [count, sliders] -> model.sample -> waves -> measured_factors -> factors [count, factors]
+    settings [count, sliders] -> model.sample -> waves -> measures, as those of `factors` -> factors [count, factors]
 
 `sweeps` gives settings for `monotonicity` and `cross_talk`, where one slider moves at a time; `mutual_information_gap`
 and `disentanglement` want random settings. The unit of a factor is free. NaN, a factor that could not be measured, is
 left out. Sums are float64 on the host.
-
-Of a clip of `data.tones.Tones` can be measured: `tempo`; `brightness` as rolloff; `pitch` where the lead plays alone; a
-level (`drums`, `bass`, `chords`, `lead`) as loudness where the other three are 0. Not here: a level within a mix,
-`pattern` and `key`.
 """
 
 from __future__ import annotations
@@ -16,32 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.stats import rankdata
 
 from mgen.arrays import check_shape
-from mgen.metrics.loudness import loudness
-from mgen.metrics.onset import onset_envelope
-from mgen.metrics.pitch import fundamental_frequency, note_pitch
-from mgen.metrics.tempo import tempo
-from mgen.metrics.timbre import timbre
-
-Array = jax.Array
 
 _FOLDS = 5
 _FEWEST = 3  # points of a sweep, of which ranks say something
 _LEAST = 1e-12  # share of a factor's mean square, below which its variation is rounding
-
-
-class MeasuredFactors(NamedTuple):
-    """What was heard of each clip, each float32 [...]."""
-
-    tempo: Array  # BPM, NaN where nothing repeats; may be an octave off: compare with `tempo.tempo_factor`
-    pitch: Array  # MIDI number, the median over voiced frames, NaN where none is; of a mix it is the bass's
-    loudness: Array  # LUFS, -70 for silence
-    brightness: Array  # log2 of the Hz below which 85 % of the magnitude is, NaN for silence; drums have their own
 
 
 class CrossTalk(NamedTuple):
@@ -58,26 +36,6 @@ class Disentanglement(NamedTuple):
     completeness: float  # whether a factor is moved by one slider alone; the mean over factors
     informativeness: float  # share of the factors' variation that the sliders foretell, of settings held out
     importance: np.ndarray  # float64 [sliders, factors], share of the factor's variation due to each slider
-
-
-def measured_factors(wave: Array, *, sample_rate: float, hop_length: int = 512) -> MeasuredFactors:
-    """Tempo, pitch, loudness and brightness of each clip; see the module for which labels of `Tones` these are.
-
-    Args:
-      wave: float32 [..., samples], amplitude in [-1, 1]; 4 s or more for a tempo.
-      sample_rate: Hz, at least 17,600 (four times the highest pitch).
-      hop_length: samples between frames.
-
-    Raises:
-      ValueError: as in the functions that are called, where their references are too.
-    """
-    envelope = onset_envelope(wave, sample_rate=sample_rate, hop_length=hop_length)
-    return MeasuredFactors(
-        tempo=tempo(envelope, sample_rate=sample_rate, hop_length=hop_length),
-        pitch=note_pitch(fundamental_frequency(wave, sample_rate=sample_rate, hop_length=hop_length)).midi,
-        loudness=loudness(wave, sample_rate=sample_rate),
-        brightness=jnp.log2(timbre(wave, sample_rate=sample_rate, hop_length=hop_length).rolloff),
-    )
 
 
 def sweeps(low: Any, high: Any, default: Any, *, points: int = 9) -> np.ndarray:
@@ -127,11 +85,28 @@ def monotonicity(settings: Any, factors: Any) -> np.ndarray:
     return _over_sweeps(*_checked(settings, factors), lambda x, y: np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-def cross_talk(settings: Any, factors: Any) -> CrossTalk:
-    """How far each slider moves each factor, where only that slider moves.
+def movement(settings: Any, factors: Any) -> np.ndarray:
+    """How far each slider moves each factor, where only that slider moves: the standard deviation over its sweep.
 
-    Movement is the standard deviation over a sweep, divided by the largest of any slider on that factor. Noise of the
-    measurement moves all alike and shows as a leak: measure with fixed random keys.
+    Args:
+      settings: float [count, sliders], as of `sweeps`. Of several sweeps of one slider the mean is taken.
+      factors: float [count, factors], each in a unit of its own.
+
+    Returns:
+      float64 [sliders, factors], in the units of the factors; 0 for what does not move or was not measured.
+
+    Raises:
+      ValueError: as in `monotonicity`.
+
+    Reference: Morris, "Factorial sampling plans for preliminary computational experiments", Technometrics 33(2), 1991.
+    """
+    return _over_sweeps(*_checked(settings, factors), lambda _, y: np.std(y))
+
+
+def cross_talk(settings: Any, factors: Any) -> CrossTalk:
+    """How far each slider moves each factor, of the movement by the slider that moves it most.
+
+    Noise of the measurement moves all alike and shows as a leak: measure with fixed random keys.
 
     Args:
       settings: float [count, sliders], as of `sweeps`.
@@ -140,14 +115,18 @@ def cross_talk(settings: Any, factors: Any) -> CrossTalk:
     Raises:
       ValueError: there are fewer factors than sliders, or as in `monotonicity`.
 
-    Reference: Morris, "Factorial sampling plans for preliminary computational experiments", Technometrics 33(2), 1991.
+    Reference: see `movement`.
     """
-    settings, factors = _checked(settings, factors)
-    if factors.shape[1] < settings.shape[1]:
-        raise ValueError(f"factors: {factors.shape[1]} are too few for {settings.shape[1]} sliders; add columns of 0")
-    moved = _over_sweeps(settings, factors, lambda _, y: np.std(y))
+    moved = movement(settings, factors)
+    if moved.shape[1] < moved.shape[0]:
+        raise ValueError(f"factors: {moved.shape[1]} are too few for {moved.shape[0]} sliders; add columns of 0")
     effect = _divided(moved, np.max(moved, axis=0))
-    return CrossTalk(effect, np.max(effect * (1 - np.eye(*effect.shape)), axis=1))
+    return CrossTalk(effect, leaks(effect))
+
+
+def leaks(effect: np.ndarray) -> np.ndarray:
+    """The largest effect of each slider that is not on its own factor: [sliders, factors] to [sliders]."""
+    return np.max(effect * (1 - np.eye(*effect.shape)), axis=1)
 
 
 def mutual_information_gap(settings: Any, factors: Any, *, bins: int | None = None) -> np.ndarray:
