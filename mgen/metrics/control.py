@@ -117,9 +117,10 @@ def cross_talk(settings: Any, factors: Any) -> CrossTalk:
 
     Reference: see `movement`.
     """
+    settings, factors = _checked(settings, factors)
+    if factors.shape[1] < settings.shape[1]:
+        raise ValueError(f"factors: {factors.shape[1]} are too few for {settings.shape[1]} sliders; add columns of 0")
     moved = movement(settings, factors)
-    if moved.shape[1] < moved.shape[0]:
-        raise ValueError(f"factors: {moved.shape[1]} are too few for {moved.shape[0]} sliders; add columns of 0")
     effect = _divided(moved, np.max(moved, axis=0))
     return CrossTalk(effect, leaks(effect))
 
