@@ -97,6 +97,8 @@ def test_means_and_intervals_over_seeds():
         {"measure": "frechet", "better": "less", GENERATED: "2 ± 2.5"},
         {"measure": "copies", "better": "less", GENERATED: "0"},
     ]
+    alike = scorecard.summarise([{GENERATED: {"bandwidth, Hz": value}} for value in (4411.0, 4411.0001)])
+    assert scorecard.rows(alike)[0][GENERATED] == "4411", "what is rounding is no interval"
     assert scorecard.summarise(runs[:1])[GENERATED]["frechet"] == {"mean": 1.0}
     assert scorecard.rows(scorecard.summarise(runs[:1]))[0][GENERATED] == "1"
 

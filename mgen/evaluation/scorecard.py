@@ -63,6 +63,7 @@ _SURROGATES = 199
 _BEATS_S = 2.5
 _BINS = 10
 _NEAREST = 5
+_ROUNDING = 1e-4  # of a mean: seeds that differ by less are the same
 
 
 def measure(sets: Sets, *, seed: int) -> dict[str, dict[str, float]]:
@@ -143,7 +144,12 @@ def rows(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[dict[
 
 def _shown(score: Mapping[str, float]) -> str:
     half = (score["high"] - score["low"]) / 2 if "low" in score else 0
-    return f"{score['mean']:.3g}" + (f" ± {half:.2g}" if half > 0 else "")
+    return _number(score["mean"]) + (f" ± {_number(half, 2)}" if half > _ROUNDING * abs(score["mean"]) else "")
+
+
+def _number(value: float, digits: int = 3) -> str:
+    """Three digits, without an exponent where there is room."""
+    return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
