@@ -69,7 +69,8 @@ def torch_loop(magnitude, length: int, n_iter: int = 32, momentum: float = 0.99)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     size = {**FRAME, "window": torch.hann_window(FRAME["n_fft"], device=device), "center": True}
     wanted = torch.tensor(magnitude, device=device).swapaxes(-1, -2)
-    phase = torch.exp(2j * torch.pi * torch.rand(wanted.shape, device=device))
+    generator = torch.Generator(device=device).manual_seed(0)
+    phase = torch.exp(2j * torch.pi * torch.rand(wanted.shape, device=device, generator=generator))
     before = torch.zeros_like(phase)
     for _ in range(n_iter):
         wave = torch.istft(wanted * phase, length=length, **size)
@@ -240,6 +241,29 @@ def rows_of(one: dict, all_devices: dict) -> list[dict]:
     return rows
 
 
+def devices_rows(runs: dict[int, dict]) -> list[dict]:
+    """Clips of a batch and the long song, by the number of devices."""
+    rows = []
+    for devices, run in runs.items():
+        row: dict = {"devices": int(devices)}
+        row |= {f"batch of {size}, ms a clip": round(1e3 * s, 1) for size, s in run["batch_sizes"].items()}
+        row["3 minutes from mel, s"] = round(run["song"]["s"], 1)
+        row["convergence of the mel, dB"] = round(run["song"]["mel_convergence_db"], 1)
+        rows.append(row | {"first call, s": round(run["song"]["first_s"], 1)})
+    return rows
+
+
+def sizes_rows(one: dict) -> list[dict]:
+    """A clip alone at 32 iterations, by the size of a frame."""
+    rows = []
+    for n_fft, found in one["sizes"].items():
+        row: dict = {"n_fft": int(n_fft)}
+        for name, seen in found.items():
+            row |= {f"{name}, ms": round(1e3 * seen["s"], 1), f"{name}, dB": round(seen["db"], 1)}
+        rows.append(row)
+    return rows
+
+
 def figure(rows: list[dict], one: dict, all_devices: dict, path: pathlib.Path) -> None:
     """Quality against time, the iterations along each line."""
     import matplotlib
@@ -300,6 +324,10 @@ def main() -> None:
     )
     details = {"first_to_reach_librosa": reached, "runs": runs}
     path = record(name, table=rows, seed=0, about=about, details=details)
+    spread = "Scan and 32 iterations; batches of clips of 5 s, and three minutes from 128 mel bands; compilation apart."
+    record(f"{name}_devices", table=devices_rows(runs), seed=0, about=spread)
+    sizes = "A clip of 5 s alone, hop a quarter of n_fft, 32 iterations, compilation apart; every seventh piece."
+    record(f"{name}_sizes", table=sizes_rows(one), seed=0, about=sizes)
     figure(rows, one, most, ROOT / "docs" / "figures" / f"{name}.png")
     print(markdown(rows), reached, {n: run["song"] for n, run in runs.items()}, f"wrote {path}", sep="\n")
 

@@ -119,7 +119,7 @@ def test_random_segments_differ(monkeypatch):
     monkeypatch.setattr(inversion, "SEGMENT", 20)
     flat = np.ones((60, 129), np.float32)
     found = inversion._angles("random", None, flat[None], jax.random.key(0)[None], inversion.Frame(256, 64))[0]
-    assert np.abs(found[:20] - found[20:40]).min() < np.abs(found[:20] - found[20:40]).max()
+    assert np.abs(np.corrcoef(found[:20].ravel(), found[20:40].ravel())[0, 1]) < 0.1
     assert len(np.unique(found)) > 0.9 * found.size
 
 
@@ -133,14 +133,22 @@ def test_a_plan_covers_all_and_keeps_to_its_memory(items, frames, block_frames):
     assert plan.at_once * plan.taken <= max(block_frames, plan.taken)
     if plan.before:
         assert plan.before == 18 and plan.taken == plan.before + plan.made + 15
-    else:
-        assert (plan.made, plan.taken) == (frames + 3, frames)
+    elif plan.taken != frames:
+        assert plan.made == plan.taken and plan.made % 64 == 0 and frames + 3 <= plan.made < frames + 3 + 64
+    assert plan.before or plan.made >= frames + 3
 
 
 def test_devices_share_the_blocks_of_one_file():
     """On the four devices of the tests a long file goes in four blocks, a short one in one: more would cost more."""
-    assert blocks.plan_blocks(1, 4000, 4, 8, 10_000).made == -(-4003 // 4)
-    assert blocks.plan_blocks(1, 30, 4, 32, 10_000).made == 33
+    assert blocks.plan_blocks(1, 4000, 4, 8, 10_000).made == 1024
+    assert blocks.plan_blocks(1, 30, 4, 32, 10_000, 256) == blocks.Plan(33, 0, 30, 333)
+
+
+def test_files_of_many_lengths_are_blocks_of_a_few():
+    """Each size is compiled anew: a folder of songs must not be a folder of sizes."""
+    plans = [blocks.plan_blocks(1, frames, 4, 32, 4096, 256) for frames in range(5000, 8000, 7)]
+    assert len({(plan.taken, plan.at_once) for plan in plans}) < 30
+    assert all(plan.taken <= 4096 for plan in plans)
 
 
 def test_memory_on_a_device_is_bounded(monkeypatch):

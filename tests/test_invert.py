@@ -55,4 +55,34 @@ def test_what_cannot_be_inverted_is_said(run):
     tone_file(pathlib.Path("chord.wav"))
     status, _, err = run("invert", "chord.wav", "--hop-length", "9999")
     assert status == 1
-    assert "chord.wav: hop_length=9999: expected 1 to n_fft=2048" in err
+    assert "hop_length=9999: expected 1 to n_fft=2048" in err
+    status, _, err = run("invert", "chord.wav", "--hop-length", "1025")
+    assert (status, "--hop-length 1025: frames of 2048 samples" in err) == (1, True)
+    status, _, err = run("invert", "chord.wav", "--n-iter", "-1")
+    assert (status, "n_iter=-1" in err) == (1, True)
+    np.save("decibels.npy", np.full((40, 128), -30, np.float32))
+    status, _, err = run("invert", "decibels.npy")
+    assert (status, "decibels.npy: mel: goes down to -30, where nothing is below 0; if these are decibels" in err) == (
+        1,
+        True,
+    )
+
+
+def test_a_file_that_is_too_short_does_not_stop_the_others(run):
+    pathlib.Path("in").mkdir()
+    soundfile.write("in/a_short.wav", np.ones(500, np.float32) / 2, 22_050)
+    tone_file(pathlib.Path("in/chord.wav"))
+    status, _, err = run("invert", "in", "--n-iter", "1")
+    assert status == 0
+    assert "in/a_short.wav: wave: 500 samples are too few" in err
+    assert pathlib.Path("inverted/chord_wav.wav").exists()
+
+
+def test_the_hop_follows_the_frame_and_clipping_is_said(run):
+    wave = tone_file(pathlib.Path("chord.wav"))
+    assert run("invert", "chord.wav", "--n-fft", "512", "--n-mels", "0", "--n-iter", "1")[0] == 0
+    np.save("loud.npy", np.full((40, 257), 100, np.float32))
+    status, _, err = run("invert", "loud.npy", "--n-fft", "512", "--n-mels", "0", "--n-iter", "1")
+    assert status == 0 and "of the samples were beyond full scale" in err
+    assert len(soundfile.read("inverted/loud.wav")[0]) == 39 * 128
+    assert len(soundfile.read("inverted/chord.wav")[0]) == len(wave)

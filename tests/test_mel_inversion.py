@@ -124,10 +124,15 @@ def test_batch_equals_items():
 
 
 def test_silence_and_negative_bands_give_nothing():
+    """Where a model makes bands below 0, inside a compiled function, they count as 0; an array of them is refused."""
     mel = np.zeros((2, 5, 12), np.float32)
-    mel[1] = -1
     np.testing.assert_array_equal(dsp.mel_to_magnitude(mel, **SMALL), 0)
     np.testing.assert_array_equal(dsp.mel_to_audio(mel, hop_length=32, **SMALL), 0)
+    mel[1] = -1
+    np.testing.assert_array_equal(jax.jit(lambda mel: dsp.mel_to_audio(mel, hop_length=32, **SMALL))(mel), 0)
+    for make in (dsp.mel_to_magnitude, lambda mel, **s: dsp.invert_mel(mel, hop_length=32, **s)):
+        with pytest.raises(ValueError, match="mel: goes down to -1, where nothing is below 0; if these are decibels"):
+            make(mel, **SMALL)
 
 
 def test_warm_start_helps():

@@ -13,6 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 
+#: Share of samples beyond full scale that is worth a word: one in a thousand.
+_CLIPPED = 1e-3
+
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
@@ -24,8 +27,8 @@ class Arguments:
     """Mel bands; 0 keeps the whole magnitude spectrogram, so that only the phase is lost."""
     n_fft: int = 2048
     """Samples of a frame."""
-    hop_length: int = 512
-    """Samples between frames."""
+    hop_length: int | None = None
+    """Samples between frames, at most half a frame; a quarter of a frame if not given."""
     sample_rate: int = 22_050
     """Hz, to which a file is resampled; of an .npy, the rate it was made at."""
     fmin: float = 0.0
@@ -51,7 +54,7 @@ class Arguments:
     @property
     def frame(self) -> dict[str, Any]:
         """What makes frames of a wave."""
-        return {"hop_length": self.hop_length, "window": self.window}
+        return {"hop_length": self.hop_length or max(1, self.n_fft // 4), "window": self.window}
 
 
 def main(arguments: Sequence[str], *, program: str) -> None:
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     from mgen.commands.arguments import UsageError
 
     parallel.use_all_cores()
-
+    _check(asked)
     made = []
     for name, path in _inputs(asked.input):
         try:
@@ -69,11 +72,11 @@ def main(arguments: Sequence[str], *, program: str) -> None:
             began = time.perf_counter()
             wave = _invert(asked, spectrogram, length)
             seconds = time.perf_counter() - began
-        except audio.AudioError as error:
-            print(f"{program}: {error}", file=sys.stderr)  # the others of a folder are still wanted
+        except (audio.AudioError, ValueError) as error:  # the others of a folder are still wanted
+            print(f"{program}: {error if isinstance(error, audio.AudioError) else f'{path}: {error}'}", file=sys.stderr)
             continue
-        except ValueError as error:
-            raise UsageError(f"{path}: {error}") from error
+        clipped = float(np.mean(np.abs(wave) > 1))
+        wave = wave.clip(-1, 1)  # as it is written: what is measured is what is heard
         error_db = _convergence(spectrogram, _analyse(asked, wave))
         target = asked.out / f"{name}.wav"
         audio.write(target, wave, sample_rate=asked.sample_rate)
@@ -81,11 +84,34 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         pictures.spectrogram(target.with_suffix(".png"), wave, sample_rate=asked.sample_rate, title=title)
         duration = len(wave) / asked.sample_rate
         print(f"{target}  {duration:.1f} s of sound in {seconds:.2f} s, convergence {error_db:.1f} dB")
+        if clipped > _CLIPPED:
+            print(
+                f"{program}: {path}: {clipped:.1%} of the samples were beyond full scale, and cut",
+                file=sys.stderr,
+            )
         made.append({"file": f"{name}.wav", "duration_s": duration, "inversion_s": seconds, "convergence_db": error_db})
     if not made:
         raise UsageError(f"{asked.input}: nothing here could be turned into sound")
     settings = {field: value for field, value in vars(asked).items() if field not in ("input", "out")}
     (asked.out / "inverted.json").write_text(json.dumps({"settings": settings, "sounds": made}, indent=2) + "\n")
+
+
+def _check(asked: Arguments) -> None:
+    """Refuses settings that fit no sound, before any is read."""
+    from mgen.commands.arguments import UsageError
+    from mgen.dsp.phase import check_steps
+
+    hop = asked.frame["hop_length"]
+    try:
+        _analyse(asked, np.zeros(4 * max(asked.n_fft, 1), np.float32))
+        check_steps(asked.n_iter, 0.0, 1.0)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if 2 * hop > asked.n_fft:
+        raise UsageError(
+            f"--hop-length {hop}: frames of {asked.n_fft} samples then meet where their windows are nearly nothing; "
+            f"use {asked.n_fft // 2} or less"
+        )
 
 
 def _inputs(path: pathlib.Path) -> list[tuple[str, pathlib.Path]]:

@@ -12,6 +12,8 @@ import numpy as np
 from mgen import parallel
 from mgen.dsp.iteration import Frame
 
+_STEP = 64  # hops
+
 
 class Plan(NamedTuple):
     """How items are cut into blocks of equal size."""
@@ -26,11 +28,12 @@ class Plan(NamedTuple):
     """Blocks on a device at a time."""
 
 
-def plan_blocks(items: int, frames: int, pieces: int, n_iter: int, block_frames: int) -> Plan:
+def plan_blocks(items: int, frames: int, pieces: int, n_iter: int, block_frames: int, whole: int = 0) -> Plan:
     """The blocks that keep to `block_frames` and let the devices be done first.
 
     The wave at a hop is the sum of `pieces` frames, the last of which starts there. Each of the steps before takes a
-    frame's neighbours, `pieces` - 1 on either side.
+    frame's neighbours, `pieces` - 1 on either side. An item of at most `whole` frames that need not be cut is taken as
+    it is; others are filled up to a multiple of 64 hops, because each size is compiled anew.
     """
     if block_frames < 1:
         raise ValueError(f"block_frames={block_frames}: expected at least 1; 4096 is usual")
@@ -39,9 +42,13 @@ def plan_blocks(items: int, frames: int, pieces: int, n_iter: int, block_frames:
     most, devices = max(block_frames, 2 * (before + after)), jax.local_device_count()
 
     def plan_of(blocks: int) -> Plan:
-        if blocks == 1:
-            return Plan(hops, 0, frames, max(1, block_frames // frames))
         made = math.ceil(hops / blocks)
+        even = _STEP * math.ceil(made / _STEP)  # files of many lengths are then blocks of a few
+        if blocks == 1 and (frames <= whole or even > most):
+            return Plan(hops, 0, frames, max(1, block_frames // frames))
+        if blocks == 1:
+            return Plan(even, 0, even, max(1, block_frames // even))
+        made = even if before + even + after <= most else made
         taken = before + made + after
         return Plan(made, before, taken, max(1, block_frames // taken))
 

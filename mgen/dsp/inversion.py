@@ -101,7 +101,7 @@ def invert(
     if not len(items):
         return np.zeros((*magnitude.shape[:-2], length), np.float32)
     keys = _keys(rng, magnitude.shape)
-    plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
+    plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames, SEGMENT)
     if angles is None and _whole(plan, items):
         settings = {**frame._asdict(), **steps._asdict(), "center": center, "init": init, "length": length}
         waves = parallel.spread(_griffin_lim(**settings), items, keys, at_once=plan.at_once)
@@ -176,7 +176,7 @@ def invert_mel(
     items, keys = mel.reshape(-1, *mel.shape[-2:]), _keys(rng, mel.shape)
     if not len(items):
         return np.zeros((*mel.shape[:-2], length), np.float32)
-    plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames)
+    plan = plan_blocks(len(items), items.shape[1], frame.pieces, n_iter, block_frames, SEGMENT)
     if angles is None and _whole(plan, items):
         settings = {**frame._asdict(), **steps._asdict(), "center": center, "init": init, "length": length}
         settings |= {"sample_rate": sample_rate, "fmin": fmin, "fmax": fmax, "power": power, "nnls_iter": nnls_iter}

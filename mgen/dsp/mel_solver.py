@@ -12,7 +12,7 @@ from jax import lax
 
 from mgen.arrays import check_shape
 from mgen.dsp.mel import check_power, mel_filters, safe_power
-from mgen.dsp.phase_gradient import check_finite
+from mgen.dsp.phase_gradient import check_finite, check_not_negative
 from mgen.dsp.stft import check_bins
 
 Array = jax.Array
@@ -135,7 +135,9 @@ def check_mel(mel: Array, power: float) -> Array:
         raise ValueError(f"mel: expected floats, got {mel.dtype}; filter magnitudes or powers, not a complex spectrum")
     check_shape(mel, {"...": None, "frames": None, "bands": None}, "mel")
     check_power(power)
+    mel = mel.astype(jnp.float32)  # before it is looked at: a larger number of float64 is infinite here
     check_finite(mel, "mel")
+    check_not_negative(mel, "mel")
     return mel
 
 

@@ -15,7 +15,7 @@ from jax import lax
 
 from mgen.arrays import check_shape
 from mgen.dsp.iteration import MOST_RELAXED, Frame, Steps, iterate, sample_weights, with_magnitude
-from mgen.dsp.phase_gradient import check_finite
+from mgen.dsp.phase_gradient import check_finite, check_not_negative
 from mgen.dsp.phase_scan import scan_phases
 from mgen.dsp.phase_tree import tree_phases
 from mgen.dsp.stft import check_bins, frame_count, hops_to_wave, margin, sample_count
@@ -46,7 +46,7 @@ def griffin_lim(
     With momentum 0.99, relaxation 1 and `init="random"` it is `librosa.griffinlim`, transposed, number for number. The
     defaults are better: see the table that `benchmarks/phase_starts.py` prints. It is jit-able and reverse-
     differentiable in `magnitude` and in an `init` that is an array. The phases that "tree" and "scan" find are constant
-    to differentiation. The backward pass keeps a few spectrograms per iteration and recomputes the rest.
+    to differentiation. The backward pass keeps three waves per iteration and recomputes the rest.
 
     Items are independent. Where `init` is "random" each has its own key: item i, counted over all leading axes in
     order, draws its starting phases from `jax.random.fold_in(rng, i)`, a lone `[frames, bins]` from `rng` itself. So
@@ -66,15 +66,16 @@ def griffin_lim(
       relaxation: how far each step goes towards the transform of a wave: 1 is onto it, 1.25 a quarter beyond.
       init: "tree" (see `tree_phases`, the best), "scan" (see `scan_phases`, the cheapest), "random", "zeros", or
         starting phases in radians, float32 of magnitude's shape. None is "scan" on a CPU, where the time that the tree
-        takes is better spent on iterations, and "tree" elsewhere.
+        takes is better spent on iterations, and "tree" elsewhere (not measured there: say which, where it matters).
       length: samples to return; it must make as many frames as there are. If None, `sample_count(frames)`.
 
     Returns:
       float32 [..., samples], in the scale of `magnitude`. Silence in gives silence out.
 
     Raises:
-      ValueError: magnitude is complex, not of 1 + n_fft // 2 bins, or holds NaN or infinity (found only where it is not
-        traced); there are too few frames; length does not fit them; init is unknown or not of magnitude's shape; rng is
+      ValueError: magnitude is complex, not of 1 + n_fft // 2 bins, or holds NaN, infinity or less than 0 (found only
+        where it is not traced), and so for an init that is an array; there are too few frames (a single one that is
+        centred is of no wave); length does not fit them; init is unknown or not of magnitude's shape; rng is
         missing; n_iter is below 0, momentum outside [0, 1] or relaxation outside [1, 1.3]; or as in `stft`.
 
     Reference: Perraudin, Balazs & Sondergaard, "A fast Griffin-Lim algorithm", WASPAA 2013; Nenov, Nguyen,
@@ -87,7 +88,7 @@ def griffin_lim(
     init = default_start() if init is None else init
     angles = check_init(init, magnitude.shape, rng)
     return _griffin_lim(
-        magnitude.astype(jnp.float32),
+        magnitude,
         angles,
         rng,
         init=init if angles is None else "given",
@@ -156,7 +157,9 @@ def check_magnitude(magnitude: Array, n_fft: int) -> Array:
     if not jnp.issubdtype(magnitude.dtype, jnp.floating):
         raise ValueError(f"magnitude: expected floats, got {magnitude.dtype}; take the abs of a complex spectrum first")
     check_bins(magnitude, n_fft, "magnitude")
+    magnitude = magnitude.astype(jnp.float32)  # before it is looked at: a larger number of float64 is infinite here
     check_finite(magnitude)
+    check_not_negative(magnitude, "magnitude")
     return magnitude
 
 
@@ -174,7 +177,7 @@ def check_steps(n_iter: int, momentum: float, relaxation: float) -> Steps:
 
 
 def default_start() -> str:
-    """The start that gives the better sound in the same time, by the kind of device; see `benchmarks/inversion.py`."""
+    """The start that is to give the better sound in the same time; measured on CPUs, by `benchmarks/inversion.py`."""
     return "scan" if jax.default_backend() == "cpu" else "tree"
 
 
@@ -186,6 +189,7 @@ def check_init(init: str | Array, shape: tuple[int, ...], rng: Array | None) -> 
             raise ValueError(f"init: expected phases in radians as floats, got {angles.dtype}; take the angle first")
         sizes = {f"axis {axis}": size for axis, size in enumerate(shape[:-2])}
         check_shape(angles, {**sizes, "frames": shape[-2], "bins": shape[-1]}, "init")
+        check_finite(angles, "init")
         return angles.astype(jnp.float32)
     if init not in (*STARTS, "random", "zeros"):
         raise ValueError(f"init={init!r}: unknown, expected tree, scan, random, zeros or an array of phases in radians")

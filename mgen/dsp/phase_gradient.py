@@ -26,6 +26,9 @@ _GAMMA = {"hann": 0.25645, "hamming": 0.29794}
 #: Magnitudes below this share of the item's largest (-200 dB) count as this: float32 has nothing to tell below.
 _FLOOR = 1e-10
 
+#: Of the largest value: less below 0 is rounding.
+_ROUNDING = 1e-4
+
 
 def log_magnitude(magnitude: Array) -> Array:
     """Natural logarithm of magnitudes relative to the largest of each item, finite for every input.
@@ -120,6 +123,22 @@ def phase_steps(time_gradient: Array, bin_gradient: Array) -> tuple[Array, Array
 def wrap(phases: Array) -> Array:
     """Phases in radians, brought to -pi..pi."""
     return phases - np.float32(2 * np.pi) * lax.round(phases / np.float32(2 * np.pi))
+
+
+def check_not_negative(values: Array, name: str) -> None:
+    """Refuses values below 0 by more than rounding, where they are at hand: most likely they are decibels.
+
+    Raises:
+      ValueError: some values are negative; the message says how far.
+    """
+    if isinstance(values, jax.core.Tracer) or not np.size(values):
+        return
+    least, most = float(values.min()), float(values.max())
+    if least < -_ROUNDING * max(most, -least):
+        raise ValueError(
+            f"{name}: goes down to {least:g}, where nothing is below 0; if these are decibels, use "
+            "dsp.decibels_to_power first"
+        )
 
 
 def check_finite(values: Array, name: str = "magnitude") -> None:

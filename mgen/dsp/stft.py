@@ -267,7 +267,7 @@ def wave_to_hops(wave: Array, frames: int, n_fft: int, hop_length: int, center: 
 
 def hops_to_wave(hops: Array, before: int, length: int) -> Array:
     """The `length` samples behind the first `before` of hops [..., hops, hop_length], with zeros behind their end."""
-    wave = hops.reshape(*hops.shape[:-2], -1)[..., before : before + length]
+    wave = hops.reshape(*hops.shape[:-2], hops.shape[-2] * hops.shape[-1])[..., before : before + length]
     return jnp.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, length - wave.shape[-1])])
 
 
