@@ -26,15 +26,21 @@ def main() -> None:
     asked = parser.parse_args()
     from mgen.commands import evaluate
     from mgen.evaluation import scorecard
+    from mgen.evaluation.sliders import Heard, Sliders
 
     words = [str(asked.workdir), "--count", str(asked.count), "--seeds", str(asked.seeds)]
     evaluate.main(words, program="mgen evaluate")
     found = json.loads((asked.workdir / "evaluation" / "evaluation.json").read_text())
     table = scorecard.rows(found["summary"])
+    counts = ", ".join(f"{count} {name}" for name, count in found["counts"].items())
     about = (
-        f"`mgen evaluate` of {asked.workdir.name} at step {found['step']}: {asked.seeds} seeds of {asked.count} sounds "
-        "of each kind, means ± half of their 95 % interval."
+        f"`mgen evaluate` of {asked.workdir.name} at step {found['step']}, {asked.seeds} seeds of {counts}: means ± half of "
+        "their 95 % interval, of sets over seeds, of clips over different clips."
     )
+    if found["sliders"]:
+        sliders = Sliders(found["sliders"]["names"], *(Heard(**found["sliders"][kind]) for kind in ("model", "truth")))
+        heard = f"The sliders of {asked.workdir.name} at step {found['step']}, each moved alone and all at random."
+        print(record(f"{asked.name}_sliders", table=sliders.rows(), seed=0, about=heard, details=found["sliders"]))
     print(markdown(table), record(asked.name, table=table, seed=0, about=about, details=found))
 
 

@@ -10,12 +10,13 @@ from mgen.evaluation import health
 from tests.test_evaluate import chirps, sets_of, toy
 
 
-def log(folder, losses, norm=1.0):
+def log(folder, losses, norm=1.0, right=0.7):
     rng = np.random.default_rng(0)
     lines = []
     for step, loss in enumerate(losses, start=1):
         noise = 0 if loss == 1.3133 else rng.normal(0, 0.05)
         lines.append({"step": step, "mean/loss": loss + noise, "mean/gradient_norm": norm, "refused": 0.0})
+        lines[-1] |= {"follower/real_right": right, "follower/made_right": right}
         lines.append({"step": step, "validation/mean/loss": 99.0})
     (folder / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + '\n{"step": 9')
 
@@ -29,11 +30,17 @@ def check(folder, game, generated, step=60):
     return health.check(folder, dataclasses.replace(game, step=step), sets_of(generated), seed=0)
 
 
+def test_a_discriminator_that_has_won(tmp_path, game):
+    log(tmp_path, np.linspace(2, 1, 60), right=0.99)
+    first, *_ = check(tmp_path, game, chirps(12, 3))
+    assert first.startswith("discriminator: right 99% of the time; it has won")
+
+
 def test_a_game_that_is_well(tmp_path, game):
     log(tmp_path, np.linspace(2, 1, 60))
-    first, second = check(tmp_path, game, chirps(8, 3))
+    first, second = check(tmp_path, game, chirps(12, 3))
     assert "in the last 50 logged values no loss stands still" in first
-    assert second == "samples: as varied as the real ones"
+    assert second == "samples: 12 are as varied as the real ones"
 
 
 def test_a_saturated_discriminator_and_a_collapsed_generator(tmp_path, game):

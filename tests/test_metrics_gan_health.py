@@ -155,7 +155,7 @@ def test_diagnose_names_each_illness():
         "discriminator/loss: NaN or infinite",
         "generator/gradient_norm: vanished, 1e-08 where it was 1",
         "generator/loss: constant at 1.3133 for the last 200 values (ln(1 + e)",
-        "refused: 20% of the last 50",
+        "refused: updates in 20% of the last 50",
         "discriminator: right 100%",
         "samples: 0.00 of the real distance",
         "samples: 100% have a double (real 2%), about 1 different",

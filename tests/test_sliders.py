@@ -79,11 +79,11 @@ def test_only_where_the_truth_is_known():
 
 
 def test_nothing_to_judge():
-    """The model's controls are not the data's labels."""
+    """A label is no control of the model."""
 
     class Other(Player):
         def controls(self, spec):
-            return ()
+            return spec.labels[1:]
 
     experiment = toys.experiment(data=data(), features=Waveform(sample_rate=RATE, samples=SAMPLES), model=Other())
     corpus = experiment.data.open(sample_rate=RATE, samples=SAMPLES)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -55,6 +56,23 @@ def test_sounds_are_measured_beside_the_losses():
 def test_too_few_or_too_short_sounds_are_not_measured(changes):
     found = validate(**changes)
     assert found and not any(name.startswith("validation/sound/") for name in found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Breaking(toys.ToyModel):
+    """Its sounds hold NaN from some level on."""
+
+    least: float = 0.3
+
+    def sample(self, variables, rng, settings, spec):
+        made = super().sample(variables, rng, settings, spec)
+        return jnp.where(settings["level"][:, None] > self.least, jnp.nan, made)
+
+
+def test_broken_sounds_do_not_end_the_run():
+    some, all_of_them = validate(model=Breaking(least=0.8)), validate(model=Breaking(least=0.0))
+    assert some["validation/sound/broken"] == 0.25 and np.isfinite(some["validation/sound/kernel_distance"])
+    assert all_of_them["validation/sound/broken"] == 1 and "validation/sound/kernel_distance" not in all_of_them
 
 
 def test_the_same_sounds_each_time():

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     from mgen.commands.arguments import UsageError
     from mgen.contracts import Synthetic
     from mgen.evaluation import health, scorecard, sheet, sliders
-    from mgen.evaluation.sets import GENERATED, collect
+    from mgen.evaluation.sets import GENERATED, REAL, collect, library
     from mgen.training.checkpoint import load
 
     logging.basicConfig(format="%(message)s")
@@ -58,13 +58,17 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         data = dataclasses.replace(data, path=asked.data_path)
     corpus = data.open(sample_rate=experiment.features.sample_rate, samples=experiment.features.samples)
 
-    began = time.perf_counter()
-    all_sets = [collect(loaded, corpus, count=asked.count, seed=seed) for seed in range(asked.seeds)]
-    made_s = time.perf_counter() - began
-    began = time.perf_counter()
-    runs = [scorecard.measure(sets, seed=seed) for seed, sets in enumerate(all_sets)]
-    measured_s = time.perf_counter() - began
-    first, summary = all_sets[0], scorecard.summarise(runs)
+    known = library(corpus, sample_rate=experiment.features.sample_rate)
+    runs, first, made_s, measured_s = [], None, 0.0, 0.0
+    for seed in range(asked.seeds):
+        began = time.perf_counter()
+        sets = collect(loaded, corpus, count=asked.count, seed=seed)
+        made_s += time.perf_counter() - began
+        began = time.perf_counter()
+        runs.append(scorecard.measure(sets, seed=seed, library=known))
+        measured_s += time.perf_counter() - began
+        first = first or sets
+    summary = scorecard.summarise(runs)
     tables, lines = {"Scorecard": scorecard.rows(summary)}, scorecard.verdict(runs)
     lines += health.check(asked.workdir, loaded, first, seed=0)
     judged = None
@@ -74,16 +78,17 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         tables["Sliders"] = judged.rows()
         lines += judged.verdict()
 
+    counts = ", ".join(f"{len(waves)} {name}" for name, waves in first.named.items())
+    of_clips = max(score["of"] for score in summary[REAL].values())
     notes = [
-        f"{asked.workdir}, step {loaded.step}. {asked.seeds} seeds of at most {asked.count} sounds of each kind; "
-        f"{len(first.named['real'])} real clips {'held out of training' if first.held_out else 'of the training data'} "
-        f"and {len(first.train)} training clips, which distances of sets are taken from.",
-        "Numbers are means over seeds ± half of their 95 % interval."
-        if asked.seeds > 1
-        else "One seed has no intervals; ask for more by --seeds.",
+        f"{asked.workdir}, step {loaded.step}. Sounds of each seed: {counts}; the real ones "
+        f"{'held out of training' if first.held_out else 'of the training data'}. Distances of sets are taken from "
+        f"{len(first.train)} training clips, copies looked for among {len(known)} of {corpus.size('train')}.",
+        f"Numbers are means ± half of their 95 % interval: of sets over {asked.seeds} seeds, of clips over {of_clips} "
+        "different real clips or as many generated ones as there are.",
         "Each generated sound has the labels of the real clip in its row."
         if first.paired
-        else "The settings of generated sounds were drawn at random.",
+        else "Generated sounds have labels of real clips, and else the model's defaults.",
         *lines,
     ]
     out = asked.out or asked.workdir / "evaluation"
@@ -111,7 +116,8 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         "seconds": {"making": made_s, "measuring": measured_s},
         "verdict": lines,
         "summary": summary,
-        "runs": runs,
+        "counts": {name: len(waves) for name, waves in first.named.items()},
+        "runs": [run.sets for run in runs],
         "sliders": None if judged is None else dataclasses.asdict(judged),
     }
     (out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")

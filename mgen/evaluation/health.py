@@ -13,6 +13,7 @@ from mgen.metrics.gan_health import diagnose, mode_collapse
 from mgen.training.checkpoint import Loaded
 
 _WINDOW = 50
+_WON = 0.95  # of real sounds and of generated ones alike
 _FEWEST = 5  # values of which it can be said that they stand still
 
 
@@ -38,13 +39,18 @@ def check(workdir: pathlib.Path, loaded: Loaded, sets: Sets, *, seed: int) -> li
     else:
         window = min(_WINDOW, length)
         lines = diagnose(series, window=window)
+        right = [np.mean(values[-window:]) for name, values in series.items() if name.endswith("_right")]
+        if right and min(right) >= _WON:
+            lines.append(
+                f"discriminator: right {np.mean(right):.0%} of the time; it has won: regularise or slow it down"
+            )
         lines = lines or [f"training: in the last {window} logged values no loss stands still, no gradient vanished"]
     generated, real = (np.asarray(embed(sets.named[name], sample_rate=sets.sample_rate)) for name in (GENERATED, REAL))
     try:
         collapse = mode_collapse(generated, real, seed=seed)
     except ValueError as error:  # too few sounds, or real ones that are doubles of each other
         return [*lines, f"samples: not compared; {error}"]
-    return lines + (diagnose({}, collapse=collapse) or ["samples: as varied as the real ones"])
+    return lines + (diagnose({}, collapse=collapse) or [f"samples: {len(generated)} are as varied as the real ones"])
 
 
 def _series(path: pathlib.Path, step: int) -> dict[str, list[float]]:

@@ -1,132 +1,136 @@
-"""The scorecard: every set of an evaluation measured, beside what the model should reach and what it must beat."""
+"""The scorecard: every set of an evaluation measured, beside what the model should reach and what it must beat.
+
+What is measured of each clip has an interval over clips: what two seeds found of the same clip is one number, not two.
+What is measured of a set as a whole has one over seeds.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 from scipy import stats
-from scipy.spatial.distance import cdist
 
-from mgen import dsp
-from mgen.controls import Settings
+from mgen.evaluation.measures import of_clips, of_pairs, of_set
 from mgen.evaluation.sets import GENERATED, MEAN, NOISE, REAL, RECONSTRUCTED, Sets
-from mgen.metrics.defects import clipping, silence
-from mgen.metrics.distribution import frechet_distance, kernel_distance
-from mgen.metrics.diversity import density_coverage, different_bins, precision_recall
-from mgen.metrics.embedding import embed
-from mgen.metrics.loudness import loudness
-from mgen.metrics.mel import mel_distance, mfcc_distance
-from mgen.metrics.novelty import memorisation
-from mgen.metrics.onset import onset_envelope
-from mgen.metrics.pitch import fundamental_frequency, note_pitch, pitch_accuracy
-from mgen.metrics.rhythm import rhythm_test
-from mgen.metrics.spectral import log_spectral_distance, multi_resolution_stft_distance
-from mgen.metrics.superposition import sparse_mixture
-from mgen.metrics.timbre import timbre
-from mgen.metrics.tone import harmonic_to_noise_db
 
-#: What is measured, with its unit, and whether less (-1) or more (+1) is better; 0 is neither.
+#: What is measured, and whether less (-1) or more (+1) is better; 0 is neither.
 MEASURES = {
-    "frechet": -1,
     "kernel distance": -1,
+    "frechet": -1,
     "precision": +1,
     "recall": +1,
     "density": +1,
     "coverage": +1,
     "different bins": -1,
-    "copies": -1,
-    "mixture share": 0,
+    "copies, %": -1,
+    "superposed, %": -1,
     "log-mel, dB": -1,
     "log-spectral, dB": -1,
     "multi-resolution": -1,
     "mfcc": -1,
     "pitch right, %": +1,
     "harmonic to noise, dB": 0,
-    "rhythmic": 0,
+    "rhythmic, %": 0,
     "rhythm strength": 0,
     "bandwidth, Hz": 0,
     "flatness": 0,
     "loudness, LUFS": 0,
     "clipping, %": -1,
     "silence, %": 0,
+    "broken, %": -1,
 }
 
-#: Measures by which a model must be better than the mean spectrogram and than noise.
-DECISIVE = ("frechet", "log-mel, dB")
+#: Measures by which a model must be better than the mean of the features and than noise.
+DECISIVE = ("kernel distance", "log-mel, dB")
 
-_SURROGATES = 199
-#: Shorter clips hold no two beats of the slowest tempo.
-_BEATS_S = 2.5
-_BINS = 10
-_NEAREST = 5
-_ROUNDING = 1e-4  # of a mean: seeds that differ by less are the same
+_ROUNDING = 1e-4  # of a mean: what differs by less is the same
 
 
-def measure(sets: Sets, *, seed: int) -> dict[str, dict[str, float]]:
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What was measured of the sets of one seed."""
+
+    sets: dict[str, dict[str, float]]
+    """{set: {measure: number}}, of each set as a whole."""
+    clips: dict[str, dict[str, np.ndarray]]
+    """{set: {measure: [count]}}, of each of its clips; NaN where one could not be measured."""
+    index: dict[str, np.ndarray]
+    """{set: [count]}: clips of two seeds that have the same number are about the same real clip."""
+
+
+def measure(sets: Sets, *, seed: int, library: np.ndarray | None = None) -> Measured:
     """Measures every set against the training clips, and one to one against the real clips where they belong together.
 
     Args:
       sets: of one seed.
-      seed: of surrogates and clusters.
+      seed: of surrogates, subsets and clusters.
+      library: embeddings of all training clips (`sets.library`), to look for copies in; those of `sets` if None.
 
     Returns:
-      {set: {measure: number}}; a measure that a set cannot have (too few clips, nothing to compare with) is left out.
+      `Measured`; a measure that a set cannot have (too few clips, nothing to compare with) is left out. Clips that hold
+      NaN or infinity are counted as broken and not measured.
     """
-    rate = sets.sample_rate
-    train = np.asarray(embed(sets.train, sample_rate=rate))
-    real = np.asarray(embed(sets.named[REAL], sample_rate=rate))
-    scores = {}
+    whole, clips, index = {}, {}, {}
     for name, waves in sets.named.items():
-        own = np.asarray(embed(waves, sample_rate=rate))
-        scores[name] = _distribution(own, train, seed) | _novelty(own, train, real, seed) | _each(waves, rate, seed)
-        scores[name] |= {"mixture share": _mixture_share(waves, sets.train, rate)}
-        scores[name] |= _notes(waves, sets.labels if name in (REAL, RECONSTRUCTED) else sets.settings, rate)
-        together = sets.paired or name == RECONSTRUCTED
-        if name != REAL and together and len(waves) == len(sets.named[REAL]):
-            scores[name] |= _pairs(waves, sets.named[REAL], rate)
-    return scores
+        together = (sets.paired or name == RECONSTRUCTED) and len(waves) == len(sets.named[REAL])
+        fine = np.isfinite(waves).all(axis=1)
+        whole[name] = {"broken, %": 100 * float(1 - np.mean(fine))}
+        own = sets.index if name == REAL or together else -1 - np.arange(len(waves)) - len(waves) * seed
+        index[name], waves = own[fine], waves[fine]
+        if not len(waves):
+            clips[name] = {}
+            continue
+        whole[name] |= of_set(name, waves, sets, seed=seed, library=library)
+        asked = sets.labels if name in (REAL, RECONSTRUCTED) else sets.settings
+        asked = {control: np.asarray(values)[fine] for control, values in asked.items() if len(values) == len(fine)}
+        clips[name] = of_clips(waves, asked, sample_rate=sets.sample_rate, seed=seed)
+        if name != REAL and together:
+            clips[name] |= of_pairs(waves, sets.named[REAL][fine], sample_rate=sets.sample_rate)
+    return Measured(whole, clips, index)
 
 
-def summarise(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Means over seeds with their 95 % intervals: {set: {measure: {"mean", "low", "high"}}}.
+def summarise(runs: Sequence[Measured]) -> dict[str, dict[str, dict[str, float]]]:
+    """Means with their 95 % intervals: {set: {measure: {"mean", "low", "high", "of"}}}, `of` so many clips or seeds.
 
-    The intervals are Student's. Of one seed there is none, only the mean.
+    The intervals are Student's. Of one number there is none, only the mean.
 
     Reference: Student, "The probable error of a mean", Biometrika 6(1), 1908.
     """
     summary: dict[str, dict[str, dict[str, float]]] = {}
-    for name in runs[0]:
+    for name in runs[0].sets:
         summary[name] = {}
         for measure_name in MEASURES:
-            values = [run[name][measure_name] for run in runs if measure_name in run[name]]
-            if values:
+            values = _of_seeds(runs, name, measure_name)
+            if not len(values):
+                values = np.array(list(_by_clip(runs, name, measure_name).values()))
+            if len(values):
                 mean, half = _interval(values)
                 ends = {} if math.isnan(half) else {"low": mean - half, "high": mean + half}
-                summary[name][measure_name] = {"mean": mean} | ends
+                summary[name][measure_name] = {"mean": mean, "of": len(values)} | ends
     return summary
 
 
-def verdict(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """What a person should know first, a line each: what is beaten, seed by seed, and whether anything was copied."""
+def verdict(runs: Sequence[Measured]) -> list[str]:
+    """What a person should know first, a line each: what is beaten, by clips or by seeds, and what is copied."""
     lines = []
     for name in DECISIVE:
         for baseline in (MEAN, NOISE):
-            pairs = [
-                (run[GENERATED][name], run[baseline][name])
-                for run in runs
-                if name in run[GENERATED] and name in run[baseline]
-            ]
+            ours, theirs = _by_clip(runs, GENERATED, name), _by_clip(runs, baseline, name)
+            pairs = [(ours[clip], theirs[clip]) for clip in ours if clip in theirs]
+            unit = "clip"
+            if not pairs:
+                both = [run for run in runs if name in run.sets[GENERATED] and name in run.sets[baseline]]
+                pairs = [(run.sets[GENERATED][name], run.sets[baseline][name]) for run in both]
+                unit = "seed"
             if pairs:
-                lines.append(f"{name}: {_compared(pairs)} {baseline}{_numbers(pairs)}")
-    copied = float(np.mean([run[GENERATED].get("copies", 0.0) for run in runs]))
-    if copied > 0:
-        lines.append(
-            f"copies: {100 * copied:.0f} % of the sounds are nearer to a training clip than real ones ever are"
-        )
+                mean, other = np.mean(pairs, axis=0)
+                lines.append(f"{name}: {_compared(pairs, unit)} {baseline} ({mean:.3g} against {other:.3g})")
+    copied = [run.sets[GENERATED].get("copies, %", 0.0) for run in runs]
+    if np.mean(copied) > 0:
+        lines.append(f"copies: {np.mean(copied):.0f} % of the sounds are nearer to a training clip than real ones are")
     return lines
 
 
@@ -142,6 +146,21 @@ def rows(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[dict[
     return table
 
 
+def _of_seeds(runs: Sequence[Measured], name: str, measure_name: str) -> np.ndarray:
+    return np.array([run.sets[name][measure_name] for run in runs if measure_name in run.sets[name]])
+
+
+def _by_clip(runs: Sequence[Measured], name: str, measure_name: str) -> dict[int, float]:
+    """Mean over seeds of what was found of each clip."""
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        values = run.clips[name].get(measure_name, ())
+        for clip, value in zip(run.index[name] if len(values) else (), values, strict=True):
+            if math.isfinite(value):
+                found.setdefault(int(clip), []).append(float(value))
+    return {clip: float(np.mean(values)) for clip, values in found.items()}
+
+
 def _shown(score: Mapping[str, float]) -> str:
     half = (score["high"] - score["low"]) / 2 if "low" in score else 0
     return _number(score["mean"]) + (f" ± {_number(half, 2)}" if half > _ROUNDING * abs(score["mean"]) else "")
@@ -152,7 +171,7 @@ def _number(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def _interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Mean, and half of its 95 % interval, NaN of one value."""
     many = len(values)
     if many == 1:
@@ -160,90 +179,11 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(stats.t.ppf(0.975, many - 1) * np.std(values, ddof=1) / math.sqrt(many))
 
 
-def _compared(pairs: Sequence[tuple[float, float]]) -> str:
-    """Whether the first of each pair is less, as far as the seeds can say: each has the same real clips for both."""
+def _compared(pairs: Sequence[tuple[float, float]], unit: str) -> str:
+    """Whether the first of each pair is less, as far as so many can say."""
     less, half = _interval([ours - theirs for ours, theirs in pairs])
     if math.isnan(half):
-        return "on this one seed better than" if less < 0 else "NOT better than"
-    return "better than" if less + half < 0 else "NOT clearly better than"
-
-
-def _numbers(pairs: Sequence[tuple[float, float]]) -> str:
-    ours, theirs = np.mean(pairs, axis=0)
-    return f" ({ours:.3g} against {theirs:.3g})"
-
-
-def _distribution(own: np.ndarray, train: np.ndarray, seed: int) -> dict[str, float]:
-    """Distances of a set's points from those of the training clips. Fewer than 3 clips are no distribution."""
-    if min(len(own), len(train)) < 3:
-        return {}
-    with warnings.catch_warnings():
-        # With fewer clips than dimensions it is too large, for every set alike: the real ones stand beside it.
-        warnings.simplefilter("ignore", UserWarning)
-        scores = {"frechet": frechet_distance(own, train)}
-    scores["kernel distance"] = kernel_distance(own, train).value
-    if min(len(own), len(train)) > _NEAREST:
-        near = precision_recall(own, train)
-        dense = density_coverage(own, train, neighbours=_NEAREST)
-        scores |= {"precision": near.precision, "recall": near.recall}
-        scores |= {"density": dense.density, "coverage": dense.coverage}
-    if len(train) >= 2 * _BINS:
-        scores["different bins"] = different_bins(own, train, bins=_BINS, seed=seed).share
-    return scores
-
-
-def _novelty(own: np.ndarray, train: np.ndarray, real: np.ndarray, seed: int) -> dict[str, float]:
-    found = memorisation(cdist(own, train), cdist(own, real), cdist(real, train), seed=seed)
-    return {"copies": float(np.mean(found.copied))}
-
-
-def _mixture_share(waves: np.ndarray, train: np.ndarray, rate: int) -> float:
-    """How much of a set a sum of three training clips explains, mean."""
-    mel = {"sample_rate": rate, "n_fft": 2048, "hop_length": 512, "n_mels": 64}
-    own, other = (np.asarray(dsp.mel_spectrogram(values, **mel)) for values in (waves, train))
-    return float(np.mean(sparse_mixture(own, other, atoms=min(3, len(train))).share[:, -1]))
-
-
-def _each(waves: np.ndarray, rate: int, seed: int) -> dict[str, float]:
-    """What is heard in each clip alone."""
-    colour = timbre(waves, sample_rate=rate)
-    numbers = {} if waves.shape[-1] < _BEATS_S * rate else _rhythm(waves, rate, seed)
-    numbers |= {
-        "bandwidth, Hz": np.nanmean(colour.bandwidth),
-        "flatness": np.nanmean(colour.flatness),
-        "loudness, LUFS": np.mean(loudness(waves, sample_rate=rate)),
-        "clipping, %": 100 * np.mean(clipping(waves)),
-        "silence, %": 100 * np.mean(silence(waves)),
-    }
-    return {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
-
-
-def _rhythm(waves: np.ndarray, rate: int, seed: int) -> dict[str, float]:
-    envelope = onset_envelope(waves, sample_rate=rate)
-    found = rhythm_test(envelope, rng=jax.random.key(seed), sample_rate=rate, surrogates=_SURROGATES)
-    return {"rhythmic": np.mean(np.asarray(found.p_value) < 0.05), "rhythm strength": np.mean(found.strength)}
-
-
-def _notes(waves: np.ndarray, settings: Settings, rate: int) -> dict[str, float]:
-    """Of notes, asked for by whole MIDI numbers: whether they have that pitch, within 50 cents, and how noisy they are.
-
-    A slider of fractions, such as the middle of a melody, asks for no note.
-    """
-    wanted = np.asarray(settings.get("pitch", ()))
-    if not len(wanted) or len(wanted) != len(waves) or np.any(wanted != np.round(wanted)):
-        return {}
-    track = fundamental_frequency(waves, sample_rate=rate)
-    ratio = np.asarray(harmonic_to_noise_db(track))
-    numbers = {"pitch right, %": float(100 * pitch_accuracy(note_pitch(track).midi, wanted))}
-    heard = ratio[np.isfinite(ratio)]
-    return numbers | ({"harmonic to noise, dB": float(np.mean(heard))} if len(heard) else {})
-
-
-def _pairs(waves: np.ndarray, real: np.ndarray, rate: int) -> dict[str, float]:
-    numbers = {
-        "log-mel, dB": mel_distance(waves, real, sample_rate=rate),
-        "log-spectral, dB": log_spectral_distance(waves, real),
-        "multi-resolution": multi_resolution_stft_distance(waves, real),
-        "mfcc": mfcc_distance(waves, real, sample_rate=rate),
-    }
-    return {name: float(np.mean(value)) for name, value in numbers.items()}
+        return f"on this one {unit} better than" if less < 0 else "NOT better than"
+    if half <= _ROUNDING * float(np.max(np.abs(pairs))) and abs(less) <= _ROUNDING * float(np.max(np.abs(pairs))):
+        return "the same as"
+    return f"better over {len(pairs)} {unit}s than" if less + half < 0 else "NOT clearly better than"

@@ -9,12 +9,16 @@ import numpy as np
 
 from mgen import parallel
 from mgen.contracts import Corpus
+from mgen.metrics.embedding import embed
 from mgen.training.checkpoint import Loaded
 from mgen.training.sampling import generate, settings_like
 from mgen.training.step import averaged
 
 #: Names of the sets that are measured, in the order they are shown.
-REAL, RECONSTRUCTED, GENERATED, MEAN, NOISE = "real", "reconstructed", "generated", "mean spectrogram", "white noise"
+REAL, RECONSTRUCTED, GENERATED, MEAN, NOISE = "real", "reconstructed", "generated", "mean features", "white noise"
+
+_AT_ONCE = 64
+_LEVEL = 0.1  # root mean square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +39,16 @@ class Sets:
     """Whether sound i of each set has the labels of real clip i, so that the two can be compared one to one."""
     held_out: bool
     """Whether `REAL` was held out of training."""
+    index: np.ndarray
+    """Which clips of their split `REAL` are, int [count]: two seeds may have drawn the same."""
 
 
 def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
     """Makes the sets of one seed.
 
     Real clips come from the validation split, or from the training split where there is none; there are at most
-    `count` of them. Where the labels are the model's controls (`settings_like`), each generated sound has the real one
-    that it should be.
+    `count` of them. The model is asked for sounds with the labels of the real ones, its other controls at their
+    defaults. Where it has no others (`settings_like`), each generated sound has the real one that it should be.
 
     Args:
       loaded: the checkpoint.
@@ -55,10 +61,14 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
     """
     experiment, rng = loaded.experiment, np.random.default_rng([seed, 0])
     features, split = experiment.features, "validation" if corpus.size("validation") else "train"
-    real, labels = _items(corpus, split, count, rng)
-    train, _ = _items(corpus, "train", count, rng)
+    index = rng.permutation(corpus.size(split))[:count]
+    real, labels = _items(corpus, split, index, rng)
+    train, _ = _items(corpus, "train", rng.permutation(corpus.size("train"))[:count], rng)
     knobs = experiment.model.controls(loaded.spec)
-    settings, paired = settings_like(knobs, corpus.labels, labels, rng=rng)
+    settings, paired = settings_like(knobs, corpus.labels, labels)
+    if not paired and len(labels) < count:  # as many as were asked for, though there are fewer labels to ask with
+        again = labels[rng.integers(len(labels), size=count)]
+        settings, _ = settings_like(knobs, corpus.labels, again)
     encoded = np.asarray(jax.jit(features.encode)(real))
     keys = jax.random.split(jax.random.key(seed), len(real))
     mean = np.asarray(jax.jit(features.encode)(train)).mean(axis=0, keepdims=True)
@@ -73,13 +83,26 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
         NOISE: noise,
     }
     known = {label.name: labels[:, column] for column, label in enumerate(corpus.labels)}
-    return Sets(features.sample_rate, train, named, settings, known, paired, split == "validation")
+    return Sets(features.sample_rate, train, named, settings, known, paired, split == "validation", index)
 
 
-def _items(corpus: Corpus, split: str, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct items of a split, as many as there are up to `count`: waves [count, samples], labels [count, labels]."""
-    chosen = rng.permutation(corpus.size(split))[:count]
-    seeds = rng.integers(2**63, size=len(chosen))
-    drawn = (np.random.default_rng(seed) for seed in seeds)
-    items = [corpus.item(split, int(index), own) for index, own in zip(chosen, drawn, strict=True)]
+def library(corpus: Corpus, *, sample_rate: int, most: int = 2000) -> np.ndarray:
+    """Embeddings of the training clips, all of them up to `most`, each brought to one level: a quiet copy is a copy."""
+    index = np.random.default_rng(0).permutation(corpus.size("train"))[:most]
+    parts = np.array_split(index, -(-len(index) // _AT_ONCE))
+    made = (_items(corpus, "train", part, np.random.default_rng(0))[0] for part in parts)
+    return np.concatenate([levelled(waves, sample_rate=sample_rate) for waves in made])
+
+
+def levelled(waves: np.ndarray, *, sample_rate: int) -> np.ndarray:
+    """Embeddings of clips brought to one level, float [count, dimensions]; silence stays silence."""
+    level = np.sqrt(np.mean(np.square(waves, dtype=np.float64), axis=-1, keepdims=True))
+    gain = np.where(level > 0, _LEVEL / np.where(level > 0, level, 1), 0)
+    return np.asarray(embed((waves * gain).astype(np.float32), sample_rate=sample_rate))
+
+
+def _items(corpus: Corpus, split: str, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Items of a split: waves [count, samples], labels [count, labels]."""
+    drawn = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=len(index)))
+    items = [corpus.item(split, int(number), own) for number, own in zip(index, drawn, strict=True)]
     return np.stack([item["wave"] for item in items]), np.stack([item["labels"] for item in items])

@@ -92,8 +92,8 @@ class Sliders:
 def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: int) -> Sliders | None:
     """Moves every slider, and listens to the model and to the truth.
 
-    Choices stay at their default. Each slider's own factor is what `measured_factors` hears under its name, or the
-    level of the part that it is the gain of.
+    Choices stay at their default, and so does what the model has beside the labels. Each slider's own factor is what
+    `measured_factors` hears under its name, or the level of the part that it is the gain of.
 
     Args:
       loaded: the checkpoint.
@@ -103,11 +103,11 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
       seed: of the random settings and of the model's noise.
 
     Returns:
-      None where the model's controls are not the data's labels, or none of them is a slider with something to hear.
+      None where the labels are not among the model's controls, or none of them is a slider with something to hear.
     """
     knobs = loaded.experiment.model.controls(loaded.spec)
     sliders = [knob for knob in corpus.labels if not isinstance(knob, Choice) and _audible(knob, corpus)]
-    if tuple(knobs) != tuple(corpus.labels) or not sliders:
+    if not sliders or not set(corpus.labels) <= set(knobs):
         return None
     low, high = (np.array([getattr(slider, end) for slider in sliders]) for end in ("low", "high"))
     moved = sweeps(low, high, np.array([slider.default for slider in sliders]), points=points)
@@ -145,10 +145,18 @@ def _factors(
     for start in range(0, len(asked[names[0]]), _AT_ONCE):
         some = {name: values[start : start + _AT_ONCE] for name, values in asked.items()}
         waves = play(some)
-        measured = measured_factors(waves, sample_rate=sample_rate)._asdict()
+        measured = measured_factors(waves, sample_rate=sample_rate, tempi=_tempi(corpus))._asdict()
         levels = _levels(waves, some, corpus, sample_rate)
         found.append(np.stack([levels[name] if name in levels else measured[name] for name in names], axis=1))
     return np.concatenate(found).astype(np.float64)
+
+
+def _tempi(corpus: Synthetic) -> tuple[float, float]:
+    """The tempi that the slider can ask for, with room on either side; all where there is none."""
+    for label in corpus.labels:
+        if label.name == "tempo":
+            return max(30.0, label.low / 1.1), min(320.0, label.high * 1.1)
+    return 30.0, 320.0
 
 
 def _levels(waves: np.ndarray, asked: Settings, corpus: Synthetic, sample_rate: int) -> dict[str, np.ndarray]:

@@ -30,20 +30,23 @@ class MeasuredFactors(NamedTuple):
     brightness: Array  # log2 of the Hz below which 85 % of the magnitude is, NaN for silence; drums have their own
 
 
-def measured_factors(wave: Array, *, sample_rate: float, hop_length: int = 512) -> MeasuredFactors:
+def measured_factors(
+    wave: Array, *, sample_rate: float, hop_length: int = 512, tempi: tuple[float, float] = (30.0, 320.0)
+) -> MeasuredFactors:
     """Tempo, pitch, loudness and brightness of each clip; see the module for which labels of `Tones` these are.
 
     Args:
       wave: float32 [..., samples], amplitude in [-1, 1]; 4 s or more for a tempo.
       sample_rate: Hz, at least 17,600 (four times the highest pitch).
       hop_length: samples between frames.
+      tempi: slowest and fastest tempo that may be heard, BPM: within an octave no tempo is heard an octave off.
 
     Raises:
       ValueError: as in the functions that are called, where their references are too.
     """
     envelope = onset_envelope(wave, sample_rate=sample_rate, hop_length=hop_length)
     return MeasuredFactors(
-        tempo=tempo(envelope, sample_rate=sample_rate, hop_length=hop_length),
+        tempo=tempo(envelope, sample_rate=sample_rate, hop_length=hop_length, min_tempo=tempi[0], max_tempo=tempi[1]),
         pitch=note_pitch(fundamental_frequency(wave, sample_rate=sample_rate, hop_length=hop_length)).midi,
         loudness=loudness(wave, sample_rate=sample_rate),
         brightness=jnp.log2(timbre(wave, sample_rate=sample_rate, hop_length=hop_length).rolloff),

@@ -248,7 +248,7 @@ def diagnose(
             rule = _of_loss if name.endswith("/loss") else _of_norms
             findings += [f"{name}: {words}" for words in rule(values, window)]
         elif (share := np.mean(values[-window:] > 0)) > 0:
-            findings.append(f"refused: {share:.0%} of the last {window} updates; lower the learning rate")
+            findings.append(f"refused: updates in {share:.0%} of the last {window} values; lower the learning rate")
     if real_outputs is not None:
         accuracy = float(np.mean(discriminator_accuracy(real_outputs, generated_outputs, threshold=threshold).mean))
         if accuracy >= 0.95:

@@ -27,7 +27,7 @@ class Validation:
     `validation/PLAYER/...` are the losses. `validation/sound/...` are of what the model plays, by the measures of
     `mgen evaluate`: `kernel_distance` to the real ones (no bias where there are few), `flatness` (1 is noise), and
     `log_mel_db` where the labels of a real sound say which one is to be played. The few sounds tell a run that gets
-    better from one that does not; how good it is, `mgen evaluate` says.
+    better from one that does not; how good it is, `mgen evaluate` says. `broken` is the share that holds NaN.
     """
 
     def __init__(self, experiment: Experiment, corpus: Corpus, spec: Spec, losses: Mapping[str, Loss]):
@@ -63,13 +63,18 @@ class Validation:
         real, settings, paired = self._real
         rate = self._experiment.features.sample_rate
         made = generate(self._experiment, self._spec, variables, settings, seed=0)
+        whole = np.isfinite(made).all(axis=1)  # a model that breaks now may mend: it is said, and the rest is measured
+        broken = {"broken": float(1 - np.mean(whole))}
+        if np.sum(whole) < _FEWEST:
+            return broken
+        made = made[whole]
         own, theirs = (np.asarray(embed(waves, sample_rate=rate)) for waves in (made, real))
-        numbers = {
+        numbers = broken | {
             "kernel_distance": kernel_distance(own, theirs).value,
             "flatness": float(np.nan_to_num(np.nanmean(timbre(made, sample_rate=rate).flatness))),
         }
         if paired:
-            numbers["log_mel_db"] = float(np.mean(mel_distance(made, real, sample_rate=rate)))
+            numbers["log_mel_db"] = float(np.mean(mel_distance(made, real[whole], sample_rate=rate)))
         return numbers
 
     def _listen(self) -> tuple[np.ndarray, Settings, bool]:
@@ -78,7 +83,7 @@ class Validation:
         items = [self._corpus.item("validation", index, rng) for index, rng in enumerate(drawn)]
         labels = np.stack([item["labels"] for item in items])
         knobs = self._experiment.model.controls(self._spec)
-        settings, paired = settings_like(knobs, self._spec.labels, labels, rng=np.random.default_rng(0))
+        settings, paired = settings_like(knobs, self._spec.labels, labels)
         return np.stack([item["wave"] for item in items]), settings, paired
 
 
