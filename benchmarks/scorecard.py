@@ -34,8 +34,8 @@ def main() -> None:
     table = scorecard.rows(found["summary"])
     counts = ", ".join(f"{count} {name}" for name, count in found["counts"].items())
     about = (
-        f"`mgen evaluate` of {asked.workdir.name} at step {found['step']}, {asked.seeds} seeds of {counts}: means ± half of "
-        "their 95 % interval, of sets over seeds, of clips over different clips."
+        f"`mgen evaluate` of {asked.workdir.name}, step {found['step']}, {asked.seeds} seeds of {counts}: means ± half "
+        "of their 95 % interval, of sets over seeds, of clips over different clips."
     )
     if found["sliders"]:
         sliders = Sliders(found["sliders"]["names"], *(Heard(**found["sliders"][kind]) for kind in ("model", "truth")))
