@@ -61,13 +61,14 @@ class Sliders:
         for index, name in enumerate(self.names):
             audible = self.truth.monotonicity[index] > _HEARD
             row = {"slider": name}
-            for title, heard in (("model", self.model), ("truth", self.truth)):
+            for title, heard in self._both():
                 row[f"moves its own, {title}"] = f"{heard.monotonicity[index]:.2f}" if audible else "not heard"
                 row[f"moves another, {title}"] = f"{heard.leak[index]:.2f} ({heard.leak_to[index]})"
             rows.append(row)
         for name in ("information_gap", "disentanglement", "completeness", "informativeness"):
             row = {"slider": f"all: {name.replace('_', ' ')}"}
-            row |= {f"moves its own, {t}": f"{getattr(h, name):.2f}" for t, h in self._both()}
+            for title, heard in self._both():
+                row |= {f"moves its own, {title}": f"{getattr(heard, name):.2f}", f"moves another, {title}": ""}
             rows.append(row)
         return rows
 
