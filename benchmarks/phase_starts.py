@@ -56,8 +56,8 @@ def load(path: pathlib.Path) -> dict[float, np.ndarray]:
 
 
 def piece_of(name: str) -> str:
-    """The music in a file: four of them hold the same in four codecs."""
-    return "galway" if name.startswith("galway_") else name
+    """The music in a clip, by the clip's name: four files hold the same in four codecs."""
+    return "galway" if name.startswith("galway_") else name.partition(" at ")[0]
 
 
 def mean_over_pieces(per_clip: dict[str, dict[str, dict[str, float]]], method: str, count: int) -> float:
