@@ -6,6 +6,8 @@
 
 The features are decibels of the lowest 4 kHz; the phase is found again. `--data.pitch 60 60 --data.held-out notes` is
 the original's own task, one pitch.
+
+Not finished: so far it gives notes back less well than a PCA of the same size.
 """
 
 import dataclasses

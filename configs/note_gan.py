@@ -5,6 +5,8 @@
     python sample.py runs/note_gan --set pitch=60 family=flute velocity=0.8 --count 8
 
 The features are decibels of the lowest 4 kHz; the phase is found again.
+
+Not finished: it has not been trained yet.
 """
 
 import dataclasses

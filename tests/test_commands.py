@@ -38,7 +38,11 @@ def test_help_names_the_verbs(run):
     status, out, _ = run("--help")
     assert status == 0
     assert all(verb in out for verb in commands.VERBS)
-    assert run("trian") == (2, "", "mgen: no verb 'trian'; the verbs are train, sample, invert, evaluate\n")
+    assert run("trian") == (
+        2,
+        "",
+        "mgen: no verb 'trian'; the verbs are train, sample, invert, evaluate, render-notes\n",
+    )
 
 
 @pytest.mark.parametrize("program", [["train.py"], ["sample.py"], ["-m", "mgen", "train"], ["-m", "mgen", "sample"]])
@@ -106,7 +110,7 @@ def test_a_mistyped_field_is_refused_with_the_nearest_name(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["dmo"], "dmo: no such config; give a file, or one of demo, switches"),
+        (["dmo"], "dmo: no such config; give a file, or one of demo, note_autoencoder, note_gan, switches"),
         (["demo:tiny"], "holds no experiment named 'tiny'; it holds experiment, smoke"),
         (["switches"], "data.path is empty; give a folder of audio files: --data.path DIR"),
         (["switches", "--data.path", "nowhere"], "nowhere"),
