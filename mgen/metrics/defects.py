@@ -26,6 +26,8 @@ def clipping(wave: Array, *, full_scale: float = 1 - 2.0**-15) -> Array:
 
     Raises:
       ValueError: full_scale is not above zero, or refused by `check_clips`.
+
+    Reference: full scale as in AES17, "Measurement of digital audio equipment".
     """
     if not full_scale > 0:
         raise ValueError(f"full_scale={full_scale}: expected a number above zero; 1 is full scale")
@@ -47,6 +49,9 @@ def flat_tops(wave: Array, *, run: int = 3) -> Array:
 
     Raises:
       ValueError: run is less than 2, or refused by `check_clips`.
+
+    Reference: Laguna & Lerch, "An efficient algorithm for clipping detection and declipping audio", AES 141, 2016, who
+      look at the histogram's ends where this looks at runs.
     """
     if run < 2:
         raise ValueError(f"run={run}: expected at least 2 samples; 3 is usual")
@@ -68,6 +73,8 @@ def silence(wave: Array, *, frame_length: int = 2048, hop_length: int = 512, thr
     Raises:
       ValueError: frame_length or hop_length is less than 1, threshold_db is too low to be held in float32, a clip is
         shorter than a frame, or refused by `check_clips`.
+
+    Reference: `librosa.effects.split`, whose threshold is relative to the loudest frame; here it is to full scale.
     """
     if frame_length < 1 or hop_length < 1:
         raise ValueError(f"frame_length={frame_length}, hop_length={hop_length}: expected at least 1 sample each")

@@ -42,7 +42,9 @@ def measured_factors(
       tempi: slowest and fastest tempo that may be heard, BPM: within an octave no tempo is heard an octave off.
 
     Raises:
-      ValueError: as in the functions that are called, where their references are too.
+      ValueError: as in the functions that are called.
+
+    Reference: those of `tempo.tempo`, `pitch.fundamental_frequency`, `loudness.loudness` and `timbre.rolloff`.
     """
     envelope = onset_envelope(wave, sample_rate=sample_rate, hop_length=hop_length)
     return MeasuredFactors(

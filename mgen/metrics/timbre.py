@@ -148,6 +148,8 @@ def timbre(
 
     Raises:
       ValueError: floor_db is not below zero, or refused by `check_clips` or `stft`.
+
+    Reference: Peeters, "A large set of audio features for sound description", IRCAM, 2004, and those of each measure.
     """
     if not floor_db < 0:
         raise ValueError(f"floor_db={floor_db}: expected a number below 0, dB under the loudest frame; -60 is usual")
