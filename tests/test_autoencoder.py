@@ -10,7 +10,7 @@ from mgen.contracts import Spec
 from mgen.models.autoencoder import Autoencoder
 
 SPEC = Spec(shape=(16, 12))
-MODEL = Autoencoder(latent=6, width=16, stages=2, sliders=3, components=2)
+MODEL = Autoencoder(latent=6, width=16, stages=1, sliders=3, components=2)
 
 
 def trained(model=MODEL, spec=SPEC, steps=30):
@@ -81,7 +81,7 @@ def test_controls_are_the_axes():
 
 
 def test_noise_is_only_for_training():
-    model = Autoencoder(latent=6, width=16, stages=2, noise=2.0)
+    model = Autoencoder(latent=6, width=16, stages=1, noise=2.0, components=2)
     variables = trained(model)
     loss, batch = (
         model.losses(SPEC)["autoencoder"],

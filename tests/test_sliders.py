@@ -15,7 +15,7 @@ from mgen.training.checkpoint import Loaded
 from mgen.training.step import create_state
 from tests import toys
 
-RATE, SAMPLES = 18_000, 72_000
+RATE, SAMPLES = 18_000, 54_000
 
 
 @dataclasses.dataclass(frozen=True)
