@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mgen.evaluation import health
-from tests.test_evaluate import chirps, sets_of, toy
+from tests.test_evaluate import toy
+from tests.test_scorecard import chirps, sets_of
 
 
 def log(folder, losses, norm=1.0, right=0.7):

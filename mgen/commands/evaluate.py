@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import tyro
 
+_SHORTEST = 4096  # samples of which the measures say something
+
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
@@ -51,6 +53,10 @@ def main(arguments: Sequence[str], *, program: str) -> None:
             raise UsageError(f"--{name}: at least {least}, got {getattr(asked, name)}")
     loaded = load(asked.workdir, step=asked.step)
     experiment = loaded.experiment
+    if experiment.features.samples < _SHORTEST:
+        raise UsageError(
+            f"{asked.workdir}: its sounds have {experiment.features.samples} samples; {_SHORTEST} are needed"
+        )
     data = experiment.data
     if asked.data_path is not None:
         if not hasattr(data, "path"):

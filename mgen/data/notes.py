@@ -115,7 +115,7 @@ class NotesCorpus:
         self._keep = cache_mb * 1_000_000 // (2 * samples)
         every = [note for split in self._notes.values() for note in split]
         self.labels = labels_of(every)
-        listed = [ascii(dataclasses.replace(note, file=note.file.name)) for note in every]
+        listed = [ascii((dataclasses.replace(note, file=note.file.name), note.file.stat().st_size)) for note in every]
         about = f"{trim} {peak} {len(self._notes['train'])} {sorted(listed)}"
         self.fingerprint = hashlib.sha256(about.encode("ascii")).hexdigest()[:16]
         self.report = "\n".join([report, *(f"  {_counted(split, own)}" for split, own in self._notes.items())])

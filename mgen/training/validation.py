@@ -69,10 +69,10 @@ class Validation:
             return broken
         made = made[whole]
         own, theirs = (np.asarray(embed(waves, sample_rate=rate)) for waves in (made, real))
-        numbers = broken | {
-            "kernel_distance": kernel_distance(own, theirs).value,
-            "flatness": float(np.nan_to_num(np.nanmean(timbre(made, sample_rate=rate).flatness))),
-        }
+        numbers = broken | {"kernel_distance": kernel_distance(own, theirs).value}
+        flatness = np.asarray(timbre(made, sample_rate=rate).flatness)
+        if np.isfinite(flatness).any():  # silence has none
+            numbers["flatness"] = float(np.mean(flatness[np.isfinite(flatness)]))
         if paired:
             numbers["log_mel_db"] = float(np.mean(mel_distance(made, real[whole], sample_rate=rate)))
         return numbers
