@@ -1,13 +1,11 @@
 """Notes: a deep autoencoder of single notes, whose decoder makes new ones (system 003).
 
-    mgen render-notes FluidR3_GM.sf2 notes                       # or download NSynth
+    mgen render-notes FluidR3_GM.sf2 notes --also TimGM6mb.sf2 MuseScore_General_Lite.sf3 OPL-3_FM_128M.sf2
     python train.py configs/note_autoencoder.py --data.path notes --workdir runs/notes
     python sample.py runs/notes --set axis_1=2 --count 8
 
-The features are decibels of the lowest 4 kHz; the phase is found again. `--data.pitch 60 60 --data.held-out notes` is
-the original's own task, one pitch.
-
-Not finished: so far it gives notes back less well than a PCA of the same size.
+NSynth itself will do as well. The features are decibels of the lowest 4 kHz; the phase is found again.
+`--data.pitch 60 60 --data.held-out notes --data.blend 0` is the original's own task, one pitch.
 """
 
 import dataclasses
@@ -20,17 +18,17 @@ from mgen.training.experiment import Experiment
 from mgen.training.optimisers import Adam
 
 experiment = Experiment(
-    data=NSynth(peak=0.5),
+    data=NSynth(peak=0.5, blend=0.3),
     features=LogStft(sample_rate=16_000, frames=128, bins=512, n_fft=2048, hop_length=512),
-    model=Autoencoder(latent=128),
-    optimisers={"autoencoder": Adam(rate=1e-3)},
-    batch_size=32,
+    model=Autoencoder(latent=128, coordinates=1024),
+    optimisers={"autoencoder": Adam(rate=5e-4, b2=0.99)},
+    batch_size=64,
     steps=4_000,
-    ema_decay=0.995,
+    ema_decay=0.998,
     log_every=20,
-    validate_every=200,
-    checkpoint_every=500,
-    preview_every=1_000,
+    validate_every=500,
+    checkpoint_every=1_000,
+    preview_every=4_000,
 )
 
 # Two tiny steps for the tests, on the synthetic music so that no folder is needed.
@@ -38,7 +36,9 @@ smoke = dataclasses.replace(
     experiment,
     data=Tones(clips=8, validation_clips=4),
     features=LogStft(sample_rate=8_000, frames=32, bins=64, n_fft=512, hop_length=128, n_iter=2),
-    model=dataclasses.replace(experiment.model, latent=4, width=16, stages=1, components=2, sliders=2),
+    model=dataclasses.replace(
+        experiment.model, latent=4, coordinates=6, examples=8, width=16, depth=1, components=2, sliders=2
+    ),
     batch_size=8,
     steps=2,
     validation_batches=1,

@@ -40,7 +40,7 @@ smoke = dataclasses.replace(
     experiment,
     data=Tones(clips=8, validation_clips=4),
     features=LogStft(sample_rate=8_000, frames=32, bins=64, n_fft=512, hop_length=128, n_iter=2),
-    model=dataclasses.replace(experiment.model, latent=4, width=16, stages=1),
+    model=dataclasses.replace(experiment.model, latent=4, coordinates=6, examples=8, width=16, depth=1),
     batch_size=8,
     steps=2,
     validation_batches=1,

@@ -72,6 +72,15 @@ class Synthetic(Corpus, Protocol):
         ...
 
 
+@runtime_checkable
+class Processed(Corpus, Protocol):
+    """A corpus whose waves are not done when they leave the host: an effect on a batch costs a device nothing."""
+
+    def process(self, wave: Array, labels: Array) -> Array:
+        """The waves as they are to be heard, float32 [..., samples], by their labels [..., labels]; jit-able."""
+        ...
+
+
 class Data(Protocol):
     """Finds clips, says which file failed and why, and opens as a corpus."""
 
@@ -148,4 +157,19 @@ class Model(Protocol):
 
     def sample(self, variables: Variables, rng: Array, settings: Settings, spec: Spec) -> Array:
         """float32 [count, *spec.shape] from settings of `count` values each; jit-able."""
+        ...
+
+
+@runtime_checkable
+class Fitted(Model, Protocol):
+    """A model that looks at clips before the first step, to begin from what they have in common.
+
+    Most models begin from random numbers alone and have none of this.
+    """
+
+    examples: int
+    """Training clips that it wants to see; it is given fewer where there are fewer."""
+
+    def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
+        """Fresh variables as the examples, float32 [clips, *spec.shape], would have them; shapes stay as they are."""
         ...

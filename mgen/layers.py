@@ -84,66 +84,35 @@ def shuffle_sizes(shape: tuple[int, int], upscale: int) -> tuple[int, int]:
     return shape[0] // upscale, shape[1] // upscale
 
 
-# Networks over time, whose channels are a frame's bins. A partial has its place in frequency and leaves it only with
-# the pitch; its neighbours in frequency say little of it, and the bins an octave above much. So convolution runs over
-# time alone, which also costs a tenth of one over both axes.
+class GatedBlock(nn.Module):
+    """x + Dense(Dense(norm(x)) * sigmoid(Dense(norm(x)))): [batch, width] to the same shape; at first it adds little.
 
-_KERNEL = (5,)
-
-
-class FrameBlock(nn.Module):
-    """x + conv(gelu(conv(norm(x)))) over time: [batch, frames, width] to the same shape."""
+    Reference: Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017; Shazeer, "GLU variants
+    improve Transformer", 2020, arXiv:2002.05202.
+    """
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Refines x."""
         width = x.shape[-1]
-        branch = nn.gelu(nn.Conv(width, _KERNEL)(nn.LayerNorm()(x)))
-        return x + nn.Conv(width, _KERNEL, kernel_init=nn.initializers.normal(1e-3))(branch)
+        normed = nn.LayerNorm()(x)
+        gated = nn.Dense(width)(normed) * nn.sigmoid(nn.Dense(width)(normed))
+        return x + nn.Dense(width, kernel_init=nn.initializers.normal(0.01))(gated)
 
 
-class FrameEncoder(nn.Module):
-    """Features to a vector: [batch, frames, bins(, parts)] to [batch, outputs]."""
+class Perceptron(nn.Module):
+    """Gated blocks between two layers: [batch, inputs] to [batch, outputs], whose spread at first is `spread`."""
 
     outputs: int
     width: int
-    stages: int
+    depth: int
+    spread: float = 1.0
 
     @nn.compact
-    def __call__(self, features: Array) -> Array:
-        """Encodes features."""
-        x = features.reshape(*features.shape[:2], -1)  # [batch, frames, bins * parts]
-        x = nn.Dense(self.width)(x)  # [batch, frames, width]
-        for _ in range(self.stages):
-            x = FrameBlock()(nn.Conv(self.width, _KERNEL, strides=(2,))(x))  # [batch, frames / 2, width], ...
-        x = nn.LayerNorm()(x).reshape(len(x), -1)  # [batch, frames / 2**stages * width]
-        return nn.Dense(self.outputs)(x)
-
-
-class FrameDecoder(nn.Module):
-    """A vector to features: [batch, inputs] to [batch, *shape], shape [frames, bins(, parts)]."""
-
-    shape: tuple[int, ...]
-    width: int
-    stages: int
-
-    @nn.compact
-    def __call__(self, inputs: Array) -> Array:
-        """Decodes vectors."""
-        frames, points = self.shape[0], math.prod(self.shape[1:])
-        least = frames // 2**self.stages
-        x = nn.gelu(nn.Dense(4 * self.width)(inputs))  # [batch, 4 * width]
-        x = nn.Dense(least * self.width)(x).reshape(-1, least, self.width)  # [batch, frames / 2**stages, width]
-        for _ in range(self.stages):
-            x = nn.Dense(2 * self.width)(FrameBlock()(x)).reshape(len(x), -1, self.width)  # twice the frames
-        x = nn.LayerNorm()(FrameBlock()(x))  # [batch, frames, width]
-        return nn.Dense(points)(x).reshape(-1, *self.shape)
-
-
-def check_halvings(shape: tuple[int, ...], stages: int) -> None:
-    """Refuses features that have no frames, or frames that cannot be halved so often. Raises ValueError."""
-    if len(shape) < 2 or shape[0] % 2**stages:
-        raise ValueError(
-            f"model.stages: {stages} halvings need features of frames that divide by {2**stages}, such as LogStft's; "
-            f"they are {shape}"
-        )
+    def __call__(self, x: Array) -> Array:
+        """Maps vectors."""
+        x = nn.Dense(self.width)(x)  # [batch, width]
+        for _ in range(self.depth):
+            x = GatedBlock()(x)
+        kernel = nn.initializers.normal(self.spread / math.sqrt(self.width))
+        return nn.Dense(self.outputs, kernel_init=kernel)(nn.LayerNorm()(x))

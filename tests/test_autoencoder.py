@@ -1,5 +1,7 @@
 """The deep autoencoder: shapes, what is learnt of the latents, and how new notes come from them."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +12,13 @@ from mgen.contracts import Spec
 from mgen.models.autoencoder import Autoencoder
 
 SPEC = Spec(shape=(16, 12))
-MODEL = Autoencoder(latent=6, width=16, stages=1, sliders=3, components=2)
+MODEL = Autoencoder(latent=6, coordinates=20, width=16, depth=1, sliders=3, components=2)
 
 
 def trained(model=MODEL, spec=SPEC, steps=30):
     """Variables after some batches have been remembered, the parameters as they began."""
-    variables = model.init(jax.random.key(0), spec)
+    examples = np.random.default_rng(0).normal(size=(40, *spec.shape)).astype(np.float32)
+    variables = model.fit(model.init(jax.random.key(0), spec), examples, spec)
     loss = jax.jit(
         lambda variables, batch: model.losses(spec)["autoencoder"](variables, jax.random.key(1), batch, train=True)
     )
@@ -81,7 +84,7 @@ def test_controls_are_the_axes():
 
 
 def test_noise_is_only_for_training():
-    model = Autoencoder(latent=6, width=16, stages=1, noise=2.0, components=2)
+    model = Autoencoder(latent=6, coordinates=20, width=16, depth=1, noise=2.0, components=2)
     variables = trained(model)
     loss, batch = (
         model.losses(SPEC)["autoencoder"],
@@ -98,7 +101,8 @@ def test_noise_is_only_for_training():
     ("fields", "message"),
     [
         ({"latent": 0}, "model.latent: expected at least 1, got 0"),
-        ({"stages": -1}, "model.stages: expected at least 0, got -1"),
+        ({"depth": -1}, "model.depth: expected at least 0, got -1"),
+        ({"latent": 9, "coordinates": 8}, "model.latent: 9 is more than the 8 model.coordinates"),
         ({"noise": -1.0}, "model.noise: expected 0 or more"),
     ],
 )
@@ -107,7 +111,23 @@ def test_refusals(fields, message):
         Autoencoder(**fields)
 
 
-@pytest.mark.parametrize("shape", [(12, 8), (64,)])
-def test_frames_that_cannot_be_halved(shape):
-    with pytest.raises(ValueError, match="model.stages: 3 halvings need features of frames that divide by 8"):
-        Autoencoder(stages=3).init(jax.random.key(0), Spec(shape=shape))
+def test_it_begins_as_the_pca_of_its_examples():
+    examples = np.random.default_rng(0).normal(size=(40, 192)) * np.geomspace(1, 0.01, 192)
+    examples = (examples.reshape(40, *SPEC.shape) / 4).astype(np.float32)
+    model = dataclasses.replace(MODEL, depth=0)
+    variables = model.fit(model.init(jax.random.key(0), SPEC), examples, SPEC)
+    perceptrons = jax.tree.map(jnp.zeros_like, variables["autoencoder"]["params"])  # what they add is small, not none
+    variables["autoencoder"]["params"] = perceptrons
+    rebuilt = np.asarray(model.decode(variables, model.encode(variables, examples, SPEC), SPEC))
+    flat = examples.reshape(40, -1) - examples.reshape(40, -1).mean(0)
+    axes = np.linalg.svd(flat, full_matrices=False)[2][:6]
+    expected = (flat @ axes.T @ axes + examples.reshape(40, -1).mean(0)).reshape(examples.shape)
+    inside = expected > examples.min() + 0.3 * np.ptp(examples)  # above the soft floor
+    np.testing.assert_allclose(rebuilt[inside], expected.clip(examples.min(), examples.max())[inside], atol=5e-3)
+
+
+def test_features_must_have_frames_and_numbers_enough():
+    with pytest.raises(ValueError, match="expected features of frames and bins, such as LogStft's; they are \\(64,\\)"):
+        MODEL.init(jax.random.key(0), Spec(shape=(64,)))
+    with pytest.raises(ValueError, match="model.latent: 6 is more than the features' 4 coordinates"):
+        MODEL.init(jax.random.key(0), Spec(shape=(2, 2)))

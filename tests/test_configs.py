@@ -15,7 +15,7 @@ from mgen.training.checkpoint import digest, load
 from mgen.training.experiment import Experiment, from_json, to_json
 from mgen.training.loop import train
 from mgen.training.sampling import generate
-from mgen.training.step import averaged, create_state, make_step
+from mgen.training.step import averaged, create_state, encoder, make_step
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -60,7 +60,7 @@ def test_every_players_gradient_is_nonzero_and_a_batch_can_be_learnt(path):
     optimisers = {player: own.build(40) for player, own in experiment.optimisers.items()}
     state = parallel.place(create_state(experiment.model.init(jax.random.key(0), spec), optimisers))
     step = parallel.replicate(
-        make_step(experiment.model.losses(spec), optimisers, encode=experiment.features.encode, ema_decay=0.0)
+        make_step(experiment.model.losses(spec), optimisers, encode=encoder(experiment.features, corpus), ema_decay=0.0)
     )
     batch = parallel.split(next(batches(corpus, "train", batch_size=experiment.batch_size, seed=0)))
     history = []

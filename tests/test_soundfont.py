@@ -88,7 +88,7 @@ def stand_in(tmp_path, monkeypatch):
 
 def render(bank, out, **changes):
     asked = {"programs": [0, 16, 73], "pitches": [57, 69, 101], "velocities": [64, 127], "validation": [16]} | changes
-    return soundfont.render_notes(bank, out, jobs=2, **asked)
+    return soundfont.render_notes([bank], out, jobs=2, **asked)
 
 
 def test_notes_lie_as_nsynth_does(stand_in, tmp_path):

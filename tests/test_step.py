@@ -19,7 +19,7 @@ def play(losses=None, steps=1, ema_decay=0.9, batch=BATCH, rate=0.1):
     state = create_state(model.init(jax.random.key(0), SPEC), optimisers)
     first = jax.device_get(state)
     step = parallel.replicate(
-        make_step(losses or model.losses(SPEC), optimisers, encode=lambda x: x, ema_decay=ema_decay)
+        make_step(losses or model.losses(SPEC), optimisers, encode=lambda batch: batch["wave"], ema_decay=ema_decay)
     )
     for _ in range(steps):
         state, metrics = step(state, jax.random.key(1), parallel.split(batch))
@@ -106,7 +106,7 @@ def test_gradients_do_not_depend_on_the_number_of_devices():
 def test_validation_trains_nothing_and_draws_no_noise():
     model = ToyModel()
     variables = model.init(jax.random.key(0), SPEC)
-    run = parallel.replicate(make_validation(model.losses(SPEC), encode=lambda x: x))
+    run = parallel.replicate(make_validation(model.losses(SPEC), encode=lambda batch: batch["wave"]))
     one = run(variables, jax.random.key(0), parallel.split(BATCH))
     two = run(variables, jax.random.key(5), parallel.split(BATCH))
     assert float(one["mean/loss"]) == float(two["mean/loss"])

@@ -1,4 +1,4 @@
-"""`mgen render-notes FILE.sf2 OUT [--programs 0-87] [--pitches 36-84] [--velocities 50,100]`: notes to train on."""
+"""`mgen render-notes FILE.sf2 OUT [--also FILE ...] [--programs 0-87] [--pitches 36-84]`: notes to train on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Arguments:
     """An .sf2 file, such as /usr/share/sounds/sf2/FluidR3_GM.sf2."""
     out: tyro.conf.Positional[pathlib.Path]
     """Folder of nsynth-train and nsynth-valid."""
+    also: tuple[pathlib.Path, ...] = ()
+    """More soundfonts, whose instruments are added, such as /usr/share/sounds/sf2/TimGM6mb.sf2."""
     programs: str = "0-54,56-87"
     """Programs of General MIDI, from 0; see `mgen.data.soundfont.PROGRAMS` for their families."""
     pitches: str = "36-84"
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     numbers = {
         name: _numbers(name, getattr(asked, name)) for name in ("programs", "pitches", "velocities", "validation")
     }
-    written = render_notes(asked.soundfont, asked.out, **numbers)
+    written = render_notes([asked.soundfont, *asked.also], asked.out, **numbers)
     print(f"{asked.out}: " + ", ".join(f"{count} notes for {split}" for split, count in written.items()))
 
 

@@ -8,12 +8,16 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
+import jax
 import numpy as np
 
 from mgen import audio
 from mgen.controls import Choice, Control, Slider, Switch
 from mgen.data import DataError
+from mgen.data.effects import apply_effects, draw_amounts, effects_as_labels
 from mgen.data.folder import SILENCE, validation_files
+
+Array = jax.Array
 
 #: NSynth's instrument families, sources and qualities, in the order of its numbers.
 FAMILIES = (
@@ -30,6 +34,7 @@ LOUDEST = 127
 
 _ONSET = 10 ** (-40 / 20)  # of the peak: where a note begins
 _LEAD_S = 0.005
+_SOFTEST_DB = -24.0  # of a note that another is blended with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,10 @@ class NotesCorpus:
     and each quality that some have and others have not. A note begins where its file does or, if `trim`, 5 ms before
     it first reaches 1 % of its peak; it is filled with zeros or cut at its end. Files are read when they are first
     asked for, and then kept as 16-bit samples up to `cache_mb`.
+
+    Each of `effects` is a label too: half of the notes are without it, the others have any amount of it, drawn anew
+    each time. `process` applies them, on the device. A share `blend` of the training notes sounds together with
+    another of the same pitch, up to 24 dB softer: an instrument that nobody has recorded.
     """
 
     def __init__(
@@ -107,16 +116,29 @@ class NotesCorpus:
         peak: float | None,
         cache_mb: int,
         report: str,
+        effects: Sequence[str] = (),
+        blend: float = 0.0,
     ):
-        """Opens "train" and "validation"; `peak` is what every note is brought to, None leaves its level."""
+        """Opens "train" and "validation"; `peak` is what every note is brought to, None leaves its level.
+
+        Raises:
+          DataError: an effect is unknown, or the notes have a label of that name; or `blend` is no share.
+        """
         self._notes = {split: tuple(notes[split]) for split in ("train", "validation")}
-        self._sample_rate, self._samples, self._trim, self._peak = sample_rate, samples, trim, peak
+        self._sample_rate, self._samples, self._trim = sample_rate, samples, trim
         self._kept: dict[tuple[str, int], tuple[np.ndarray, float]] = {}
         self._keep = cache_mb * 1_000_000 // (2 * samples)
         every = [note for split in self._notes.values() for note in split]
-        self.labels = labels_of(every)
+        own = labels_of(every)
+        self.labels = (*own, *effects_as_labels(effects, own))
+        self._effects, self._blend, self._peak = tuple(effects), blend, peak
+        if not 0 <= blend <= 1:
+            raise DataError(f"data.blend={blend}: expected a share from 0 to 1")
+        self._alike: dict[int, list[int]] = {}  # training notes of each pitch
+        for index, note in enumerate(self._notes["train"] if blend else ()):
+            self._alike.setdefault(note.pitch, []).append(index)
         listed = [ascii((dataclasses.replace(note, file=note.file.name), note.file.stat().st_size)) for note in every]
-        about = f"{trim} {peak} {len(self._notes['train'])} {sorted(listed)}"
+        about = f"{trim} {peak} {blend} {len(self._notes['train'])} {sorted(listed)}"
         self.fingerprint = hashlib.sha256(about.encode("ascii")).hexdigest()[:16]
         self.report = "\n".join([report, *(f"  {_counted(split, own)}" for split, own in self._notes.items())])
 
@@ -135,7 +157,7 @@ class NotesCorpus:
         return len(self.notes(split))
 
     def item(self, split: str, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Note `index` of `split`: {"wave": float32 [samples], "labels": float32 [labels]}; nothing is drawn.
+        """Note `index` of `split`: {"wave": float32 [samples], "labels": float32 [labels]}; effects are yet to come.
 
         Raises:
           IndexError: there is no such note.
@@ -143,11 +165,25 @@ class NotesCorpus:
         """
         if not 0 <= index < self.size(split):
             raise IndexError(f"item {index} of {split}: expected 0 to {self.size(split) - 1}")
-        note = self._notes[split][index]
-        pcm, scale = self._kept.get((split, index)) or self._read(note.file)
+        note, wave = self._notes[split][index], self._wave(split, index)
+        if split == "train" and self._blend and rng.random() < self._blend:
+            other = self._wave(split, rng.choice(self._alike[note.pitch]))
+            loudest = abs(wave).max()
+            wave = wave + np.float32(10 ** (rng.uniform(_SOFTEST_DB, 0) / 20)) * other
+            wave *= loudest / max(abs(wave).max(), SILENCE)
+        known = _columns(self.labels[: len(self.labels) - len(self._effects)], note)
+        return {"wave": wave, "labels": np.append(known, draw_amounts(self._effects, rng))}
+
+    def process(self, wave: Array, labels: Array) -> Array:
+        """Applies the effects by the last columns of the labels: [..., samples], [..., labels] to [..., samples]."""
+        amounts = labels[..., len(self.labels) - len(self._effects) :]
+        return apply_effects(self._effects, wave, amounts, sample_rate=self._sample_rate)
+
+    def _wave(self, split: str, index: int) -> np.ndarray:
+        pcm, scale = self._kept.get((split, index)) or self._read(self._notes[split][index].file)
         if len(self._kept) < self._keep:
             self._kept[split, index] = pcm, scale
-        return {"wave": pcm * np.float32(scale), "labels": _columns(self.labels, note)}
+        return pcm * np.float32(scale)
 
     def _read(self, file: pathlib.Path) -> tuple[np.ndarray, float]:
         wave = audio.read(file, sample_rate=self._sample_rate)

@@ -39,13 +39,18 @@ class NSynth:
     without: tuple[str, ...] = ()
     """Qualities whose notes are left out, such as percussive."""
     held_out: str = "instruments"
-    """In one set without a split of its own: what is kept for validation, whole instruments or single notes."""
+    """What is kept for validation: "instruments" is the set's own split, or whole instruments where it has none,
+    "notes" is single notes of all."""
     validation_fraction: float = 0.1
     """Share of them."""
     split_seed: int = 0
     """Another number keeps others."""
     peak: float | None = None
     """Amplitude that every note is brought to; None leaves each its level."""
+    effects: tuple[str, ...] = ()
+    """Effects that notes are given, each of which becomes a label: vibrato distortion low_pass slow_attack reverb."""
+    blend: float = 0.0
+    """Share of training notes that sound together with another of their pitch, which makes new instruments."""
     cache_mb: int = 2048
     """Notes kept in memory, megabytes; a note of 4 s takes 0.13."""
 
@@ -63,7 +68,10 @@ class NSynth:
             raise DataError(f"data.validation_fraction={self.validation_fraction}: expected 0 up to but not 1")
         root = found_folder(self.path)
         train, valid = root / "nsynth-train", root / "nsynth-valid"
-        if train.is_dir():
+        if train.is_dir() and self.held_out == "notes":
+            every = [note for folder in (train, valid) if folder.is_dir() for note in notes_of(folder, wanted)]
+            parts = hold_out(every, self.validation_fraction, self.split_seed, by="name")
+        elif train.is_dir():
             parts = {"train": notes_of(train, wanted), "validation": notes_of(valid, wanted) if valid.is_dir() else []}
         elif (root / "audio").is_dir():
             by = "name" if self.held_out == "notes" else "instrument"
@@ -85,6 +93,8 @@ class NSynth:
             trim=False,
             peak=self.peak,
             cache_mb=self.cache_mb,
+            effects=self.effects,
+            blend=self.blend,
             report="\n".join([f"{root}: {sum(map(len, parts.values()))} notes", *rejected]),
         )
 

@@ -36,6 +36,7 @@ _SYNTHETIC = {38, 39, 50, 51, 54, 62, 63, *range(80, 88)}
 TRANSPOSING = (19, 86)
 
 _SLOT_S = 6.0  # what rings on after a note has fallen by 50 dB before the next
+_MOST_SOUNDFONTS = 7  # NSynth's names have three digits for an instrument
 _TEMPO, _TICKS = 1_000_000, 1000  # microseconds and ticks a beat: a tick is a millisecond
 _INSTALL = "install it (Debian: apt install fluidsynth fluid-soundfont-gm; macOS: brew install fluid-synth)"
 
@@ -51,7 +52,7 @@ def source_of(program: int) -> str:
 
 
 def render_notes(
-    soundfont: str | os.PathLike[str],
+    soundfonts: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     programs: Sequence[int],
@@ -63,12 +64,13 @@ def render_notes(
     """Plays every note of every program, and writes them in the layout of NSynth.
 
     Args:
-      soundfont: a file that fluidsynth reads, .sf2 or .sf3.
+      soundfonts: files that fluidsynth reads, .sf2 or .sf3; instrument 128 * i + p is program p of soundfont i. Several
+        play the same instruments differently: from them a network learns what does not depend on the recording.
       out: folder of nsynth-train and nsynth-valid, made if need be.
       programs: of General MIDI, 0 to 127; those that are no instrument (`family_of`) are passed by.
       pitches: MIDI numbers.
       velocities: 1 to 127.
-      validation: programs that go to nsynth-valid.
+      validation: programs that go to nsynth-valid, of every soundfont.
       jobs: programs rendered at a time; as many as there are cores if None.
 
     Returns:
@@ -80,8 +82,11 @@ def render_notes(
     program = shutil.which("fluidsynth")
     if program is None:
         raise DataError(f"fluidsynth is missing, which plays the notes; {_INSTALL}")
-    if not pathlib.Path(soundfont).is_file():
-        raise DataError(f"{soundfont}: no such soundfont; Debian's lies in /usr/share/sounds/sf2/FluidR3_GM.sf2")
+    for soundfont in soundfonts:
+        if not pathlib.Path(soundfont).is_file():
+            raise DataError(f"{soundfont}: no such soundfont; Debian's lies in /usr/share/sounds/sf2/FluidR3_GM.sf2")
+    if not 1 <= len(soundfonts) <= _MOST_SOUNDFONTS:
+        raise DataError(f"soundfonts: expected 1 to {_MOST_SOUNDFONTS}, got {len(soundfonts)}")
     _check("programs", programs, 0, 127)
     _check("pitches", pitches, 0, 127)
     _check("velocities", velocities, 1, LOUDEST)
@@ -94,14 +99,16 @@ def render_notes(
     for folder in splits.values():
         (folder / "audio").mkdir(parents=True, exist_ok=True)
 
-    def render(number: int) -> tuple[str, dict[str, dict]]:
+    def render(which: tuple[int, int]) -> tuple[str, dict[str, dict]]:
+        soundfont, number = which
         split = "validation" if number in validation else "train"
         keys = [(pitch, velocity) for velocity in velocities for pitch in pitches]
-        waves = _play(program, soundfont, number, keys)
-        return split, _write(splits[split], number, keys, waves)
+        waves = _play(program, soundfonts[soundfont], number, keys)
+        return split, _write(splits[split], which, keys, waves)
 
+    every = [(soundfont, number) for soundfont in range(len(soundfonts)) for number in instruments]
     with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        for split, found in tqdm.tqdm(pool.map(render, instruments), total=len(instruments), unit="program"):
+        for split, found in tqdm.tqdm(pool.map(render, every), total=len(every), unit="program"):
             entries[split] |= found
     for split, folder in splits.items():
         (folder / "examples.json").write_text(json.dumps(entries[split], indent=1, sort_keys=True) + "\n")
@@ -155,9 +162,12 @@ def _delta(ticks: int) -> bytes:
     return bytes(reversed(parts))
 
 
-def _write(folder: pathlib.Path, number: int, keys: Sequence[tuple[int, int]], waves: np.ndarray) -> dict[str, dict]:
+def _write(
+    folder: pathlib.Path, which: tuple[int, int], keys: Sequence[tuple[int, int]], waves: np.ndarray
+) -> dict[str, dict]:
     """Writes the notes that sound, and describes them."""
-    family, source = family_of(number), source_of(number)
+    soundfont, program = which
+    family, source, number = family_of(program), source_of(program), 128 * soundfont + program
     instrument = f"{family}_{source}_{number:03d}"
     entries = {}
     for (pitch, velocity), wave in zip(keys, waves, strict=True):

@@ -9,6 +9,7 @@ Names, numbers and defaults are librosa's; only the axes differ, time coming bef
 """
 
 from mgen.dsp.decibels import amplitude_to_decibels, decibels_to_amplitude, decibels_to_power, power_to_decibels
+from mgen.dsp.effects import distortion, low_pass, reverb, slow_attack, vibrato
 from mgen.dsp.inversion import invert, invert_mel
 from mgen.dsp.mel import mel_filters, mel_frequencies, mel_spectrogram
 from mgen.dsp.mel_inversion import mel_to_audio
@@ -27,11 +28,13 @@ __all__ = [
     "amplitude_to_decibels",
     "decibels_to_amplitude",
     "decibels_to_power",
+    "distortion",
     "frame_count",
     "griffin_lim",
     "invert",
     "invert_mel",
     "istft",
+    "low_pass",
     "mel_filters",
     "mel_frequencies",
     "mel_spectrogram",
@@ -39,12 +42,15 @@ __all__ = [
     "mel_to_magnitude",
     "phase_gradient",
     "power_to_decibels",
+    "reverb",
     "sample_count",
     "scan_frames",
     "scan_phases",
     "scan_step",
+    "slow_attack",
     "stft",
     "stream_griffin_lim",
     "tree_phases",
+    "vibrato",
     "window",
 ]

@@ -11,6 +11,7 @@ from mgen import parallel
 from mgen.contracts import Corpus
 from mgen.metrics.embedding import embed
 from mgen.training.checkpoint import Loaded
+from mgen.training.clips import clips
 from mgen.training.sampling import generate, settings_like
 from mgen.training.step import averaged
 
@@ -103,6 +104,5 @@ def levelled(waves: np.ndarray, *, sample_rate: int) -> np.ndarray:
 
 def _items(corpus: Corpus, split: str, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Items of a split: waves [count, samples], labels [count, labels]."""
-    drawn = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=len(index)))
-    items = [corpus.item(split, int(number), own) for number, own in zip(index, drawn, strict=True)]
-    return np.stack([item["wave"] for item in items]), np.stack([item["labels"] for item in items])
+    drawn = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=len(index))]
+    return clips(corpus, split, index, drawn)

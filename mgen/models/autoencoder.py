@@ -1,15 +1,19 @@
 """System 003: a deep autoencoder of notes, whose decoder alone is the generator.
 
-    features [batch, frames, bins(, parts)] -> encoder -> latent [batch, latent] -> decoder -> features
+    features [batch, frames, bins(, parts)] -> principal coordinates [batch, coordinates]
+      -> encoder -> latent [batch, latent] -> decoder -> coordinates -> features
 
-The original convolved over time and frequency alike; here convolution runs over time and a frame's bins are its
-channels (`mgen.layers.FrameEncoder`).
+The outer layers are principal components of some of the training clips (`mgen.principal`) and stay as they are; both
+networks begin as the linear autoencoder of that size, which is the PCA, and learn how to be better. (The original's
+convolutions over time and frequency had to find all this from noise; on two cores they were behind a PCA after half an
+hour.)
 
 The latents of training are remembered (`mgen.latents`), so that the decoder can be asked for new notes: `sample` draws
 from a mixture of Gaussians fitted to them, and the first principal axes are sliders, in standard deviations. (The
 original's random latents were drawn where no note had ever been encoded.)
 
-Reference: Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
+Reference: Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006, who
+  too began each layer from what the layers before it have to say.
 """
 
 from __future__ import annotations
@@ -17,12 +21,45 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from mgen import controls, latents
+from mgen import controls, latents, principal
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
-from mgen.layers import FrameDecoder, FrameEncoder, check_halvings
+from mgen.layers import Perceptron
+
+_SOFTNESS = 1 / 24  # of the floor, in ranges of the features
+
+
+class Encoder(nn.Module):
+    """Whitened coordinates to latents: [batch, coordinates] to [batch, latent]."""
+
+    latent: int
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, white: Array, scale: Array) -> Array:
+        """Encodes coordinates; the first of them are the latents at first."""
+        # Between what is likely (the scale) and what can be told apart (none): both alone learn more slowly.
+        balanced = white * jnp.sqrt(scale / jnp.mean(scale))
+        return white[:, : self.latent] + Perceptron(self.latent, self.width, self.depth, spread=0.03)(balanced)
+
+
+class Decoder(nn.Module):
+    """Latents to whitened coordinates: [batch, latent] to [batch, coordinates]."""
+
+    coordinates: int
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, latent: Array) -> Array:
+        """Decodes latents; at first they are the first coordinates, and the others 0."""
+        first = jnp.pad(latent, ((0, 0), (0, self.coordinates - latent.shape[1])))
+        return first + Perceptron(self.coordinates, self.width, self.depth, spread=0.03)(latent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +68,18 @@ class Autoencoder:
 
     latent: int = 128
     """Numbers that a clip is told by; the original's are 64, 128, 256 and 384."""
-    width: int = 256
-    """Channels between the frames of the features and the latent."""
-    stages: int = 4
-    """Halvings of the frames on the way to the latent."""
+    coordinates: int = 1024
+    """Principal components between the features and the networks."""
+    within: tuple[int, int] = (64, 320)
+    """Axes of frames, and of bins, that the components are made of."""
+    examples: int = 4096
+    """Training clips that the components are taken from."""
+    width: int = 1024
+    """Channels of encoder and decoder."""
+    depth: int = 2
+    """Blocks in each of them."""
     sliders: int = 8
-    """Principal axes that can be turned."""
+    """Principal axes of the latents that can be turned."""
     components: int = 8
     """Gaussians in the mixture that new latents are drawn from."""
     noise: float = 0.0
@@ -44,50 +87,70 @@ class Autoencoder:
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        for name, least in (("latent", 1), ("width", 1), ("stages", 0), ("sliders", 0), ("components", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"model.{name}: expected at least {least}, got {getattr(self, name)}")
+        least = {"latent": 1, "coordinates": 1, "examples": 2, "width": 1, "depth": 0, "sliders": 0, "components": 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
+        if self.latent > self.coordinates:
+            raise ValueError(f"model.latent: {self.latent} is more than the {self.coordinates} model.coordinates")
         if self.noise < 0:
             raise ValueError(f"model.noise: expected 0 or more, got {self.noise}")
 
-    def _networks(self, spec: Spec) -> tuple[FrameEncoder, FrameDecoder]:
-        decoder = FrameDecoder(spec.shape, self.width, self.stages)
-        return FrameEncoder(self.latent, self.width, self.stages), decoder
+    def _networks(self, basis: principal.Basis) -> tuple[Encoder, Decoder]:
+        coordinates = len(basis["scale"])
+        return Encoder(self.latent, self.width, self.depth), Decoder(coordinates, self.width, self.depth)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
-        """Fresh variables. Raises ValueError where the features are no frames, or these cannot be halved so often."""
-        check_halvings(spec.shape, self.stages)
-        encoder, decoder = self._networks(spec)
-        rngs = jax.random.split(rng, 3)
+        """Fresh variables. Raises ValueError where the features have no frames, or fewer numbers than the latent."""
+        basis = principal.fresh(spec.shape, self.coordinates, self.within)
+        if self.latent > len(basis["scale"]):
+            raise ValueError(
+                f"model.latent: {self.latent} is more than the features' {len(basis['scale'])} coordinates"
+            )
+        encoder, decoder = self._networks(basis)
+        first, second, third = jax.random.split(rng, 3)
+        white = jnp.zeros((1, len(basis["scale"])))
         params = {
-            "encoder": encoder.init(rngs[0], jnp.zeros((1, *spec.shape)))["params"],
-            "decoder": decoder.init(rngs[1], jnp.zeros((1, self.latent)))["params"],
+            "encoder": encoder.init(first, white, basis["scale"])["params"],
+            "decoder": decoder.init(second, white[:, : self.latent])["params"],
         }
-        return {"autoencoder": {"params": params, "memory": latents.fresh(rngs[2], self.latent, self.components)}}
+        memory = latents.fresh(third, self.latent, self.components)
+        return {"autoencoder": {"params": params, "basis": basis, "memory": memory}}
+
+    def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
+        """Takes the principal components from the features of training clips, float32 [clips, *spec.shape]."""
+        own = variables["autoencoder"]
+        return {"autoencoder": {**own, "basis": principal.fit(own["basis"], examples)}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
-        """One player, descending the mean squared error of the features."""
+        """One player, descending the squared error of the features as a share of their variance."""
         return {"autoencoder": functools.partial(self._loss, spec)}
 
     def _loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
-        encoder, decoder = self._networks(spec)
         own = variables["autoencoder"]
-        code = encoder.apply({"params": own["params"]["encoder"]}, batch["features"])
+        basis, features = own["basis"], batch["features"]
+        encoder, decoder = self._networks(basis)
+        white = principal.project(basis, features) / basis["scale"]
+        code = encoder.apply({"params": own["params"]["encoder"]}, white, basis["scale"])
         updates = {"memory": latents.seen(own["memory"], code)} if train else {}
         if train and self.noise:
             spread = jnp.sqrt(jnp.diagonal(own["memory"]["covariance"]))
             code = code + self.noise * spread * jax.random.normal(rng, code.shape)
-        rebuilt = decoder.apply({"params": own["params"]["decoder"]}, code)
-        value = jnp.mean(jnp.square(rebuilt - batch["features"]))
-        return LossOutput(value, {"error": value}, updates)
+        rebuilt = _features(basis, decoder.apply({"params": own["params"]["decoder"]}, code))
+        error = jnp.mean(jnp.square(rebuilt - features))
+        return LossOutput(error / basis["variance"], {"error": error}, updates)
 
     def encode(self, variables: Variables, features: Array, spec: Spec) -> Array:
         """float32 [batch, *spec.shape] to latents, float32 [batch, latent]."""
-        return self._networks(spec)[0].apply({"params": variables["autoencoder"]["params"]["encoder"]}, features)
+        own = variables["autoencoder"]
+        white = principal.project(own["basis"], features) / own["basis"]["scale"]
+        return self._networks(own["basis"])[0].apply({"params": own["params"]["encoder"]}, white, own["basis"]["scale"])
 
     def decode(self, variables: Variables, code: Array, spec: Spec) -> Array:
         """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape]."""
-        return self._networks(spec)[1].apply({"params": variables["autoencoder"]["params"]["decoder"]}, code)
+        own = variables["autoencoder"]
+        white = self._networks(own["basis"])[1].apply({"params": own["params"]["decoder"]}, code)
+        return _features(own["basis"], white)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """How far a new note may be from the middle of all, and the principal axes."""
@@ -111,3 +174,8 @@ class Autoencoder:
             turned = jnp.stack([jnp.asarray(settings[f"axis_{i + 1}"], jnp.float32) for i in range(count)], axis=1)
             code = code + turned @ latents.axes(memory, count)
         return self.decode(variables, code, spec)
+
+
+def _features(basis: principal.Basis, white: Array) -> Array:
+    """Whitened coordinates, float32 [batch, coordinates], to features with a soft floor."""
+    return principal.within_range(basis, principal.unproject(basis, white * basis["scale"]), softness=_SOFTNESS)

@@ -1,7 +1,11 @@
 """System 003: a GAN of notes, with conditions or without.
 
-    noise [batch, latent] and conditions -> generator -> features [batch, frames, bins(, parts)]
-    features -> discriminator -> a logit, by how likely they are of a real sound and fit their conditions
+    noise [batch, latent] and conditions -> generator -> principal coordinates [batch, coordinates]
+      -> features [batch, frames, bins(, parts)]
+    coordinates -> discriminator -> a logit, by how likely they are of a real sound and fit their conditions
+
+The game is played in principal coordinates (`mgen.principal`), which neither player has to find: so it is learnt in
+half an hour on two cores.
 
 The conditions are the data's labels, all of them, each its own number or numbers: of a pitch one for each semitone,
 shared between two where it lies between them, so that it can also be turned in fractions; of a choice one for each
@@ -28,35 +32,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mgen import controls
+from mgen import controls, principal
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
-from mgen.layers import FrameDecoder, FrameEncoder, check_halvings
+from mgen.layers import Perceptron
+
+_LOUD = 3.0  # of a condition, beside noise of spread 1
 
 
 class Generator(nn.Module):
-    """Noise and conditions to features: [batch, latent], [batch, conditions] to [batch, *shape]."""
+    """Noise and conditions to balanced coordinates: [batch, latent], [batch, conditions] to [batch, coordinates]."""
 
-    shape: tuple[int, ...]
     width: int
-    stages: int
+    depth: int
 
     @nn.compact
-    def __call__(self, noise: Array, conditions: Array) -> Array:
-        """Makes features."""
-        inputs = jnp.concatenate([noise, nn.Dense(self.width)(conditions)], axis=-1)  # [batch, latent + width]
-        return FrameDecoder(self.shape, self.width, self.stages)(inputs)
+    def __call__(self, noise: Array, conditions: Array, spread: Array) -> Array:
+        """Makes coordinates whose spread is at first about that of real ones."""
+        inputs = jnp.concatenate([noise, conditions], axis=-1)  # [batch, latent + conditions]
+        return Perceptron(len(spread), self.width, self.depth)(inputs) * spread
 
 
 class Discriminator(nn.Module):
-    """Features and conditions to logits: [batch, *shape], [batch, conditions] to [batch]."""
+    """Balanced coordinates and conditions to logits: [batch, coordinates], [batch, conditions] to [batch]."""
 
     width: int
-    stages: int
+    depth: int
 
     @nn.compact
-    def __call__(self, features: Array, conditions: Array) -> Array:
-        """Judges features; the logit of one also depends, by one number, on the others of its batch."""
-        x = nn.gelu(FrameEncoder(self.width, self.width, self.stages)(features))  # [batch, width]
+    def __call__(self, coordinates: Array, conditions: Array) -> Array:
+        """Judges clips; the logit of one also depends, by one number, on the others of its batch."""
+        x = nn.Dense(self.width)(coordinates)  # [batch, width]
+        for _ in range(self.depth):
+            x = x + nn.Dense(self.width, kernel_init=nn.initializers.normal(0.02))(nn.gelu(nn.Dense(self.width)(x)))
+        x = nn.gelu(x)
         deviation = jnp.sqrt(jnp.var(x, axis=0) + 1e-6).mean()
         x = jnp.concatenate([x, jnp.full((len(x), 1), deviation)], axis=-1)
         x = nn.gelu(nn.Dense(self.width)(x))
@@ -70,36 +78,50 @@ class Gan:
 
     latent: int = 64
     """Numbers drawn for each sound."""
-    width: int = 256
+    coordinates: int = 1024
+    """Principal components in which the game is played."""
+    within: tuple[int, int] = (64, 320)
+    """Axes of frames, and of bins, that the components are made of."""
+    examples: int = 4096
+    """Training clips that the components are taken from."""
+    width: int = 768
     """Channels of both networks."""
-    stages: int = 4
-    """Halvings of the frames in the discriminator, doublings in the generator."""
+    depth: int = 3
+    """Blocks in each of them."""
     loss: Literal["logistic", "hinge"] = "logistic"
     """Logistic is the game of Goodfellow et al. with the loss that does not saturate."""
-    r1: float = 1.0
-    """Weight of the squared gradient of the logit at real features, per number of a feature; 0 leaves it out."""
+    r1: float = 5.0
+    """Weight of the squared gradient of the logit at real coordinates; 0 leaves it out."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        for name, least in (("latent", 1), ("width", 1), ("stages", 0), ("r1", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"model.{name}: expected at least {least}, got {getattr(self, name)}")
+        least = {"latent": 1, "coordinates": 1, "examples": 2, "width": 1, "depth": 0, "r1": 0}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
         if self.loss not in ("logistic", "hinge"):
             raise ValueError(f"model.loss: expected logistic or hinge, got {self.loss!r}")
 
-    def _networks(self, spec: Spec) -> tuple[Generator, Discriminator]:
-        return Generator(spec.shape, self.width, self.stages), Discriminator(self.width, self.stages)
+    def _networks(self) -> tuple[Generator, Discriminator]:
+        return Generator(self.width, self.depth), Discriminator(self.width, self.depth)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
-        """Fresh variables. Raises ValueError where the features are no frames, or these cannot be halved so often."""
-        check_halvings(spec.shape, self.stages)
-        generator, discriminator = self._networks(spec)
+        """Fresh variables. Raises ValueError where the features have no frames."""
+        generator, discriminator = self._networks()
+        basis = principal.fresh(spec.shape, self.coordinates, self.within)
         first, second = jax.random.split(rng)
         conditions = encode_conditions(spec, jnp.zeros((1, len(spec.labels))))
+        coordinates = jnp.zeros((1, len(basis["scale"])))
+        made = generator.init(second, jnp.zeros((1, self.latent)), conditions, coordinates[0])
         return {
-            "discriminator": {"params": discriminator.init(first, jnp.zeros((1, *spec.shape)), conditions)["params"]},
-            "generator": {"params": generator.init(second, jnp.zeros((1, self.latent)), conditions)["params"]},
+            "discriminator": {"params": discriminator.init(first, coordinates, conditions)["params"]},
+            "generator": {"params": made["params"], "basis": basis},
         }
+
+    def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
+        """Takes the principal components from the features of training clips, float32 [clips, *spec.shape]."""
+        own = variables["generator"]
+        return {**variables, "generator": {**own, "basis": principal.fit(own["basis"], examples)}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """Two players: the discriminator, and then the generator against it."""
@@ -111,9 +133,11 @@ class Gan:
     def _discriminator_loss(
         self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
     ) -> LossOutput:
-        real, conditions = batch["features"], encode_conditions(spec, batch["labels"])
-        made = jax.lax.stop_gradient(self._made(variables, rng, conditions, spec))
-        judge = functools.partial(self._judged, variables, spec=spec)
+        conditions = encode_conditions(spec, batch["labels"])
+        basis = variables["generator"]["basis"]
+        real = principal.project(basis, batch["features"]) / _balance(basis)
+        made = jax.lax.stop_gradient(self._made(variables, rng, conditions))
+        judge = functools.partial(self._judged, variables)
         real_logits, made_logits = judge(real, conditions), judge(made, conditions)
         if self.loss == "hinge":
             value = jnp.mean(nn.relu(1 - real_logits)) + jnp.mean(nn.relu(1 + made_logits))
@@ -125,25 +149,28 @@ class Gan:
             "game": value,
         }
         if self.r1:
-            slope = jax.grad(lambda features: jnp.sum(judge(features, conditions)))(real)
-            penalty = jnp.mean(jnp.sum(jnp.square(slope), axis=tuple(range(1, slope.ndim))))
+            slope = jax.grad(lambda coordinates: jnp.sum(judge(coordinates, conditions)))(real)
+            penalty = jnp.mean(jnp.sum(jnp.square(slope), axis=1))
             metrics["r1"] = penalty
             value = value + self.r1 / 2 * penalty
         return LossOutput(value, metrics)
 
     def _generator_loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
         conditions = encode_conditions(spec, batch["labels"])
-        made = self._made(variables, rng, conditions, spec)
-        logits = self._judged(variables, made, conditions, spec=spec)
+        logits = self._judged(variables, self._made(variables, rng, conditions), conditions)
         value = -jnp.mean(logits) if self.loss == "hinge" else jnp.mean(nn.softplus(-logits))
         return LossOutput(value, {})
 
-    def _made(self, variables: Variables, rng: Array, conditions: Array, spec: Spec) -> Array:
-        noise = jax.random.normal(rng, (len(conditions), self.latent))
-        return self._networks(spec)[0].apply(variables["generator"], noise, conditions)
+    def _made(self, variables: Variables, rng: Array, conditions: Array, variety: Array | float = 1.0) -> Array:
+        """Balanced coordinates of new clips."""
+        own = variables["generator"]
+        noise = variety * jax.random.normal(rng, (len(conditions), self.latent))
+        spread = own["basis"]["scale"] / _balance(own["basis"])
+        return self._networks()[0].apply({"params": own["params"]}, noise, conditions, spread)
 
-    def _judged(self, variables: Variables, features: Array, conditions: Array, *, spec: Spec) -> Array:
-        return self._networks(spec)[1].apply(variables["discriminator"], features, conditions)
+    def _judged(self, variables: Variables, coordinates: Array, conditions: Array) -> Array:
+        params = variables["discriminator"]["params"]
+        return self._networks()[1].apply({"params": params}, coordinates, conditions)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, and how far from the middle the noise is drawn."""
@@ -156,21 +183,32 @@ class Gan:
         columns = jnp.zeros((len(variety), 0))
         if spec.labels:
             columns = controls.columns(spec.labels, settings)
-        noise = variety[:, None] * jax.random.normal(rng, (len(variety), self.latent))
-        return self._networks(spec)[0].apply(variables["generator"], noise, encode_conditions(spec, columns))
+        made = self._made(variables, rng, encode_conditions(spec, columns), variety[:, None])
+        basis = variables["generator"]["basis"]
+        return principal.within_range(basis, principal.unproject(basis, made * _balance(basis)))
+
+
+def _balance(basis: principal.Basis) -> Array:
+    """What coordinates are divided by for the networks: the root of their spread, so that small ones count, but less.
+
+    Divided by the spread itself, the noise in the last components would be most of what there is to judge.
+    """
+    scale = basis["scale"]
+    return jnp.sqrt(scale * jnp.mean(scale))
 
 
 def encode_conditions(spec: Spec, columns: Array) -> Array:
     """Labels float32 [batch, labels] as a network is given them, float32 [batch, conditions].
 
-    A pitch is one number for each semitone of its range, 1 at its own and shared between two where it is between them.
+    A pitch is one number for each semitone of its range, 1 at its own and shared between two where it is between them;
+    all numbers are three times that, to be heard beside the noise.
     """
     encoded = [jnp.zeros((len(columns), 1))]  # so that there is something where the data says nothing
     for index, label in enumerate(spec.labels):
         column = columns[:, index]
         if getattr(label, "unit", "") == "MIDI":
             semitones = np.arange(np.floor(label.low), np.ceil(label.high) + 1, dtype=np.float32)
-            encoded.append(jnp.maximum(1 - jnp.abs(column[:, None] - semitones), 0))
+            encoded.append(_LOUD * jnp.maximum(1 - jnp.abs(column[:, None] - semitones), 0))
         else:
-            encoded.append(label.encode(column))
+            encoded.append(_LOUD * label.encode(column))
     return jnp.concatenate(encoded, axis=1)

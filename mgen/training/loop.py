@@ -17,14 +17,17 @@ import jax
 import numpy as np
 
 from mgen import controls, parallel
-from mgen.contracts import Spec
+from mgen.contracts import Corpus, Fitted, Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import CheckpointError, Checkpoints
+from mgen.training.clips import clips
 from mgen.training.experiment import Experiment, differences, to_json
 from mgen.training.log import Log
 from mgen.training.sampling import generate
-from mgen.training.step import TrainState, averaged, create_state, make_step
+from mgen.training.step import TrainState, averaged, create_state, encoder, make_step
 from mgen.training.validation import Validation, means
+
+_AT_ONCE = 256  # clips of which the waves are held together
 
 
 class TrainingError(Exception):
@@ -67,6 +70,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
         raise TrainingError(f"--workdir {workdir}: {error.strerror}") from error
     checkpoints = Checkpoints(workdir, keep=experiment.keep_checkpoints)
     restored = _resume(checkpoints, state, experiment, spec, corpus.fingerprint)
+    if restored is None and isinstance(model, Fitted):
+        state = create_state(model.fit(state.variables, examples(experiment, corpus, model.examples), spec), optimisers)
     state = parallel.place(restored or state)
     start, end = int(state.step), min(experiment.steps, stop_at or experiment.steps)
 
@@ -80,7 +85,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     elif start < end:
         log.say(f"going on from step {start} in {workdir}")
     step = parallel.replicate(
-        make_step(losses, optimisers, encode=features.encode, ema_decay=experiment.ema_decay), donate=True
+        make_step(losses, optimisers, encode=encoder(features, corpus), ema_decay=experiment.ema_decay), donate=True
     )
     validate = Validation(experiment, corpus, spec, losses)
     if not validate.possible:
@@ -114,6 +119,17 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
                 log.say(f"stopped at step {number}, saved in {workdir}; run the same command to go on")
                 raise KeyboardInterrupt
     return state
+
+
+def examples(experiment: Experiment, corpus: Corpus, count: int) -> np.ndarray:
+    """Features of clips drawn from the training split, float32 [clips, *shape], the same in every process."""
+    order = np.random.default_rng([experiment.seed, 1]).permutation(corpus.size("train"))[:count]
+    found = np.empty((len(order), *experiment.features.shape), np.float32)
+    for start in range(0, len(order), _AT_ONCE):  # waves of all at once would take as much memory again
+        some = order[start : start + _AT_ONCE]
+        waves, _ = clips(corpus, "train", some, [np.random.default_rng([experiment.seed, index]) for index in some])
+        found[start : start + len(some)] = parallel.spread(experiment.features.encode, waves)
+    return found
 
 
 def _resume(

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mgen.contracts import Array, Batch, Loss, Variables
+from mgen.contracts import Array, Batch, Corpus, Features, Loss, Processed, Variables
 from mgen.parallel import AXIS
 
 
@@ -49,15 +49,27 @@ def averaged(state: TrainState) -> Variables:
     return {player: {**own, "params": state.ema[player]} for player, own in state.variables.items()}
 
 
-def _with_features(encode: Callable[[Array], Array], batch: Batch) -> Batch:
-    return {**batch, "features": encode(batch["wave"])}
+def encoder(features: Features, corpus: Corpus) -> Callable[[Batch], Array]:
+    """From a batch of the corpus to its features: what the corpus leaves to be done, and then `features.encode`."""
+
+    def encode(batch: Batch) -> Array:
+        wave = batch["wave"]
+        if isinstance(corpus, Processed):
+            wave = corpus.process(wave, batch["labels"])
+        return features.encode(wave)
+
+    return encode
+
+
+def _with_features(encode: Callable[[Batch], Array], batch: Batch) -> Batch:
+    return {**batch, "features": encode(batch)}
 
 
 def make_step(
     losses: Mapping[str, Loss],
     optimisers: Mapping[str, optax.GradientTransformation],
     *,
-    encode: Callable[[Array], Array],
+    encode: Callable[[Batch], Array],
     ema_decay: float,
 ) -> Callable[[TrainState, Array, Batch], tuple[TrainState, dict[str, Array]]]:
     """One step of the game, to be compiled by `mgen.parallel.replicate`.
@@ -68,7 +80,7 @@ def make_step(
     Args:
       losses: one per player, in order of play.
       optimisers: one per player.
-      encode: wave to features, run inside the step so that only waveforms cross to the device.
+      encode: batch to features (`encoder`), run inside the step so that only waveforms cross to the device.
       ema_decay: of the running mean of the parameters; with 0 it is the last parameters. It warms up as
         (1 + step) / (10 + step).
 
@@ -115,7 +127,7 @@ def _choose(fine: Array, new: Any, old: Any) -> Any:
 
 
 def make_validation(
-    losses: Mapping[str, Loss], *, encode: Callable[[Array], Array]
+    losses: Mapping[str, Loss], *, encode: Callable[[Batch], Array]
 ) -> Callable[[Variables, Array, Batch], dict[str, Array]]:
     """Every player's loss on held-out items, nothing trained; to be compiled by `mgen.parallel.replicate`."""
 

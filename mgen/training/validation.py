@@ -14,9 +14,10 @@ from mgen.metrics.distribution import kernel_distance
 from mgen.metrics.embedding import embed
 from mgen.metrics.mel import mel_distance
 from mgen.metrics.timbre import timbre
+from mgen.training.clips import clips
 from mgen.training.experiment import Experiment
 from mgen.training.sampling import generate, settings_like
-from mgen.training.step import TrainState, averaged, make_validation
+from mgen.training.step import TrainState, averaged, encoder, make_validation
 
 _FEWEST, _SHORTEST = 3, 4096  # sounds, and samples of each, of which these measures say something
 
@@ -34,7 +35,7 @@ class Validation:
         """Renders nothing yet; see `possible`."""
         self.possible = corpus.size("validation") > 0
         self._experiment, self._corpus, self._spec = experiment, corpus, spec
-        self._run = parallel.replicate(make_validation(losses, encode=experiment.features.encode))
+        self._run = parallel.replicate(make_validation(losses, encode=encoder(experiment.features, corpus)))
         features = experiment.features
         heard = min(experiment.validation_sounds, corpus.size("validation")) if self.possible else 0
         self._count = heard if heard >= _FEWEST and features.samples >= _SHORTEST else 0
@@ -79,12 +80,11 @@ class Validation:
 
     def _listen(self) -> tuple[np.ndarray, Settings, bool]:
         """Real sounds, the settings that ask for the like, and whether for each of them."""
-        drawn = (np.random.default_rng([0, index]) for index in range(self._count))
-        items = [self._corpus.item("validation", index, rng) for index, rng in enumerate(drawn)]
-        labels = np.stack([item["labels"] for item in items])
+        drawn = [np.random.default_rng([0, index]) for index in range(self._count)]
+        real, labels = clips(self._corpus, "validation", range(self._count), drawn)
         knobs = self._experiment.model.controls(self._spec)
         settings, paired = settings_like(knobs, self._spec.labels, labels)
-        return np.stack([item["wave"] for item in items]), settings, paired
+        return real, settings, paired
 
 
 def means(rows: Sequence[Mapping[str, jax.Array]]) -> dict[str, float]:
