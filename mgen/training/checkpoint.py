@@ -143,6 +143,12 @@ class Checkpoints:
             )
         return None
 
+    def go_back(self, step: int, load: Callable[[int], Any]) -> Any:
+        """`load` of the newest whole checkpoint up to `step`; later ones are set aside. None where there is none."""
+        self._manager.wait_until_finished()
+        self._set_aside([number for number in self.steps() if number > step])
+        return self.newest(load)
+
     def _restore(self, step: int, **item: Any) -> Any:
         (name,) = item
         try:

@@ -1,6 +1,7 @@
 """The training loop: data, features, model and optimisers of an experiment, stepped until it is done or stopped.
 
-Kill it at any moment and call it again: it goes on from the last checkpoint, and ends with the same parameters.
+Kill it at any moment and call it again: it goes on from the last checkpoint, and ends with the same parameters. A game
+of several players that collapses goes back to the last checkpoint at which it was well, and tries again.
 """
 
 from __future__ import annotations
@@ -10,24 +11,28 @@ import json
 import math
 import pathlib
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
+import optax
 
 from mgen import controls, parallel
-from mgen.contracts import Corpus, Fitted, Spec
+from mgen.contracts import Corpus, Fitted, Loss, Spec
 from mgen.data.loader import batches
-from mgen.training.checkpoint import CheckpointError, Checkpoints
+from mgen.training.checkpoint import CheckpointError, Checkpoints, template
 from mgen.training.clips import clips
 from mgen.training.experiment import Experiment, differences, to_json
+from mgen.training.health import Collapse, Watch
 from mgen.training.log import Log
 from mgen.training.sampling import generate
 from mgen.training.step import TrainState, averaged, create_state, encoder, make_step
 from mgen.training.validation import Validation, means
 
 _AT_ONCE = 256  # clips of which the waves are held together
+_ATTEMPTS = 3  # after a collapse, before a run gives up
 
 
 class TrainingError(Exception):
@@ -49,7 +54,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
 
     Raises:
       KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is saved.
-      TrainingError: the loss is not finite, or a field of the experiment cannot be used.
+      TrainingError: the loss is not finite, a game collapses again and again, or a field of the experiment cannot be
+        used.
       CheckpointError: the folder holds another experiment or one on other data, or only broken checkpoints.
       mgen.data.DataError: no usable data.
     """
@@ -73,52 +79,116 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     if restored is None and isinstance(model, Fitted):
         state = create_state(model.fit(state.variables, examples(experiment, corpus, model.examples), spec), optimisers)
     state = parallel.place(restored or state)
-    start, end = int(state.step), min(experiment.steps, stop_at or experiment.steps)
-
-    main = jax.process_index() == 0
-    if main:
+    if jax.process_index() == 0:
         (workdir / "experiment.json").write_text(json.dumps(to_json(experiment), indent=2) + "\n")
         (workdir / "data.txt").write_text(corpus.report + "\n", errors="backslashreplace")
-    log = Log(workdir, steps=experiment.steps, start=start, active=main)
-    if not restored:
-        log.say(corpus.report)
-    elif start < end:
-        log.say(f"going on from step {start} in {workdir}")
-    step = parallel.replicate(
-        make_step(losses, optimisers, encode=encoder(features, corpus), ema_decay=experiment.ema_decay), donate=True
-    )
-    validate = Validation(experiment, corpus, spec, losses)
-    if not validate.possible:
-        log.say("no validation: the data has nothing to spare for it")
-    stream = batches(corpus, "train", batch_size=experiment.batch_size, seed=experiment.seed, start=start)
-    rng = jax.random.key(experiment.seed + 1)
-    with _stopping() as stop, contextlib.closing(log), contextlib.closing(checkpoints):
-        meter = _Meter()
-        for number in range(start + 1, end + 1):
-            with meter.waiting():
-                batch = parallel.split(next(stream))
-            state, metrics = step(state, rng, batch)
-            meter.add(metrics)
-            log.advance()
-            stopping = bool(stop)  # read once: a signal that comes later than this waits for the next step
-            last = number == end or stopping
-            saving = number % experiment.checkpoint_every == 0 or last
-            if number % experiment.log_every == 0 or saving:  # also before saving: no state is kept that was not read
-                rates = {
-                    f"{player}/rate": float(own.schedule(experiment.steps)(number - 1))
-                    for player, own in experiment.optimisers.items()
-                }
-                log.scalars(number, meter.read(number) | rates)
-            if saving:
-                checkpoints.save(state, experiment, spec, corpus.fingerprint)
-            if validate.possible and (number % experiment.validate_every == 0 or number == end) and not stopping:
-                log.scalars(number, validate(state))
-            if experiment.preview_every and (number % experiment.preview_every == 0 or number == experiment.steps):
-                _preview(log, experiment, spec, state)
-            if stopping:
-                log.say(f"stopped at step {number}, saved in {workdir}; run the same command to go on")
-                raise KeyboardInterrupt
-    return state
+    run = _Run(experiment, workdir, corpus, spec, losses, optimisers, checkpoints)
+    with _stopping() as stop, contextlib.closing(checkpoints):
+        while True:
+            try:
+                return run(
+                    state, min(experiment.steps, stop_at or experiment.steps), stop, resumed=restored is not None
+                )
+            except Collapse as collapse:
+                state, restored = run.go_back(collapse), True
+
+
+class _Run:
+    """What stays the same when a run goes back to an earlier step and tries again."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        workdir: pathlib.Path,
+        corpus: Corpus,
+        spec: Spec,
+        losses: Mapping[str, Loss],
+        optimisers: Mapping[str, optax.GradientTransformation],
+        checkpoints: Checkpoints,
+    ):
+        self._experiment, self._workdir, self._corpus, self._spec = experiment, workdir, corpus, spec
+        self._checkpoints, self._players = checkpoints, len(losses)
+        encode = encoder(experiment.features, corpus)
+        self._step = parallel.replicate(
+            make_step(losses, optimisers, encode=encode, ema_decay=experiment.ema_decay), donate=True
+        )
+        self._validate = Validation(experiment, corpus, spec, losses)
+        self._said = False
+
+    def __call__(self, state: TrainState, end: int, stop: list[int], *, resumed: bool) -> TrainState:
+        """Trains from the state's step to `end`. Raises Collapse, and what `train` raises."""
+        experiment, start, attempt = self._experiment, int(state.step), int(state.attempt)
+        log = Log(self._workdir, steps=experiment.steps, start=start, active=jax.process_index() == 0)
+        self._introduce(log, start, end, resumed)
+        validate, watch, meter = self._validate, Watch(self._players, start), _Meter()
+        # Another attempt sees other batches and other noise: the same would collapse again.
+        seed = experiment.seed + 1_000_003 * attempt
+        stream = batches(self._corpus, "train", batch_size=experiment.batch_size, seed=seed, start=start)
+        rng = jax.random.key(seed + 1)
+        with contextlib.closing(log):
+            for number in range(start + 1, end + 1):
+                with meter.waiting():
+                    batch = parallel.split(next(stream))
+                state, metrics = self._step(state, rng, batch)
+                meter.add(metrics)
+                log.advance()
+                stopping = bool(stop)  # read once: a signal that comes later than this waits for the next step
+                last = number == end or stopping
+                saving = number % experiment.checkpoint_every == 0 or last
+                if number % experiment.log_every == 0 or saving:  # also before saving: no state is kept unread
+                    rates = {
+                        f"{player}/rate": float(own.schedule(experiment.steps)(number - 1))
+                        for player, own in experiment.optimisers.items()
+                    }
+                    numbers = meter.read(number)
+                    log.scalars(number, numbers | rates)
+                    watch.trained(number, numbers)
+                if validate.possible and (number % experiment.validate_every == 0 or number == end) and not stopping:
+                    numbers = validate(state)
+                    log.scalars(number, numbers)
+                    watch.validated(number, numbers)
+                if saving:
+                    self._checkpoints.save(state, experiment, self._spec, self._corpus.fingerprint)
+                if experiment.preview_every and (number % experiment.preview_every == 0 or number == experiment.steps):
+                    _preview(log, experiment, self._spec, state)
+                if stopping:
+                    log.say(f"stopped at step {number}, saved in {self._workdir}; run the same command to go on")
+                    raise KeyboardInterrupt
+        return state
+
+    def _introduce(self, log: Log, start: int, end: int, resumed: bool) -> None:
+        if not resumed:
+            log.say(self._corpus.report)
+        elif start < end:
+            log.say(f"going on from step {start} in {self._workdir}")
+        if not self._validate.possible and not self._said:
+            log.say("no validation: the data has nothing to spare for it")
+        self._said = True
+
+    def go_back(self, collapse: Collapse) -> TrainState:
+        """The newest checkpoint from before the collapse, as another attempt; later ones are set aside.
+
+        Raises:
+          TrainingError: there is none, or it has been tried often enough.
+        """
+        advice = "train with lower optimisers.*.rate or a stronger model.r1 in another --workdir"
+        found = self._checkpoints.go_back(
+            collapse.healthy,
+            lambda step: self._checkpoints.restore(template(self._experiment, self._spec), step),
+        )
+        if found is None:
+            raise TrainingError(
+                f"collapsed at step {collapse.step}, before any checkpoint: {collapse.findings}; {advice}"
+            )
+        attempt = int(found.attempt) + 1
+        words = f"step {collapse.step}: {collapse.findings}; back to step {int(found.step)}, attempt {attempt + 1}"
+        if jax.process_index() == 0:
+            with (self._workdir / "collapses.txt").open("a") as file:
+                file.write(words + "\n")
+            print(words, file=sys.stderr)
+        if attempt > _ATTEMPTS:
+            raise TrainingError(f"collapsed {attempt} times, see {self._workdir / 'collapses.txt'}; {advice}")
+        return parallel.place(found.replace(attempt=np.int32(attempt)))
 
 
 def examples(experiment: Experiment, corpus: Corpus, count: int) -> np.ndarray:

@@ -25,6 +25,7 @@ class TrainState:
     variables: Variables
     optimiser: dict[str, Any]  # optax state per player
     ema: dict[str, Any]  # running mean of each player's params
+    attempt: Array  # int32 scalar: how often the run went back from a collapse
 
 
 def create_state(variables: Variables, optimisers: Mapping[str, optax.GradientTransformation]) -> TrainState:
@@ -41,6 +42,7 @@ def create_state(variables: Variables, optimisers: Mapping[str, optax.GradientTr
         variables=variables,
         optimiser={player: optimisers[player].init(params[player]) for player in variables},
         ema=jax.tree.map(jnp.copy, params),  # a copy: a donated buffer must not be donated twice
+        attempt=jnp.zeros((), jnp.int32),
     )
 
 
@@ -116,7 +118,7 @@ def make_step(
             refused = jnp.where(fine, refused, 1.0)
             metrics |= {f"{player}/{name}": value for name, value in output.metrics.items()}
             metrics |= {f"{player}/loss": output.value, f"{player}/gradient_norm": norm}
-        new = TrainState(state.step + 1, variables, optimiser, ema)
+        new = TrainState(state.step + 1, variables, optimiser, ema, state.attempt)
         return new, {**jax.lax.pmean(metrics, AXIS), "refused": refused}
 
     return step

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from mgen import parallel
+from mgen.arrays import EPSILON
 from mgen.contracts import Corpus, Loss, Settings, Spec, Variables
 from mgen.data.loader import batches
 from mgen.metrics.distribution import kernel_distance
@@ -26,9 +28,10 @@ class Validation:
     """Measures the running means of the parameters on the same held-out sound each time.
 
     `validation/PLAYER/...` are the losses. `validation/sound/...` are of what the model plays, by the measures of
-    `mgen evaluate`: `kernel_distance` to the real ones (no bias where there are few), `flatness` (1 is noise), and
-    `log_mel_db` where the labels of a real sound say which one is to be played. The few sounds tell a run that gets
-    better from one that does not; how good it is, `mgen evaluate` says. `broken` is the share that holds NaN.
+    `mgen evaluate`: `kernel_distance` to the real ones (no bias where there are few), `spread` (how far sounds are from
+    each other, of what real ones are: near 0 they are all alike), `flatness` (1 is noise), and `log_mel_db` where the
+    labels of a real sound say which one is to be played. The few sounds tell a run that gets better from one that does
+    not; how good it is, `mgen evaluate` says. `broken` is the share that holds NaN.
     """
 
     def __init__(self, experiment: Experiment, corpus: Corpus, spec: Spec, losses: Mapping[str, Loss]):
@@ -70,7 +73,11 @@ class Validation:
             return broken
         made = made[whole]
         own, theirs = (np.asarray(embed(waves, sample_rate=rate)) for waves in (made, real))
-        numbers = broken | {"kernel_distance": kernel_distance(own, theirs).value}
+        apart = [float(np.mean(pdist(points))) for points in (own, theirs)]
+        numbers = broken | {
+            "kernel_distance": kernel_distance(own, theirs).value,
+            "spread": apart[0] / max(apart[1], EPSILON),
+        }
         flatness = np.asarray(timbre(made, sample_rate=rate).flatness)
         if np.isfinite(flatness).any():  # silence has none
             numbers["flatness"] = float(np.mean(flatness[np.isfinite(flatness)]))
