@@ -1,12 +1,11 @@
-"""Notes: a conditional GAN, that plays a wanted pitch of a wanted family as hard as wanted (system 003).
+"""Notes: a conditional GAN, that plays a wanted pitch of a wanted family, as hard and in as large a room as wanted.
 
-    mgen render-notes FluidR3_GM.sf2 notes                       # or download NSynth
+    mgen render-notes FluidR3_GM.sf2 notes --also TimGM6mb.sf2 MuseScore_General_Lite.sf3 OPL-3_FM_128M.sf2
     python train.py configs/note_gan.py --data.path notes --workdir runs/note_gan
-    python sample.py runs/note_gan --set pitch=60 family=flute velocity=0.8 --count 8
+    python sample.py runs/note_gan --set pitch=60 family=flute velocity=0.8 reverb=0.5 --count 8
 
+System 003. NSynth itself will do as well, if the effects that it has words for are left out: `--data.effects low_pass`.
 The features are decibels of the lowest 4 kHz; the phase is found again.
-
-Not finished: it has not been trained yet.
 """
 
 import dataclasses
@@ -19,15 +18,15 @@ from mgen.training.experiment import Experiment
 from mgen.training.optimisers import Adam
 
 experiment = Experiment(
-    data=NSynth(peak=None),
+    data=NSynth(peak=None, effects=("low_pass", "slow_attack", "reverb")),
     features=LogStft(sample_rate=16_000, frames=128, bins=512, n_fft=2048, hop_length=512),
     model=Gan(),
     optimisers={
         "discriminator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
         "generator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
     },
-    batch_size=32,
-    steps=8_000,
+    batch_size=64,
+    steps=5_000,
     ema_decay=0.999,
     log_every=20,
     validate_every=500,

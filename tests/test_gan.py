@@ -19,14 +19,14 @@ LABELS = (
     Switch("bright"),
 )
 SPEC = Spec(shape=(8, 6), labels=LABELS)
-MODEL = Gan(latent=3, coordinates=12, width=8, depth=1)
+MODEL = Gan(latent=3, coordinates=12, width=8, depth=1, dropout=0.0)
 
 
 def test_conditions_are_whole_and_between():
     columns = jnp.array([[61, 0.5, 1, 1], [62.25, 0.0, 0.5, 0]])
     found = np.asarray(encode_conditions(SPEC, columns))
-    np.testing.assert_allclose(found[0], 3 * np.array([0, 0, 1, 0, 0, 0.5, 0, 1, 1]))
-    np.testing.assert_allclose(found[1], 3 * np.array([0, 0, 0, 0.75, 0.25, 0.0, 0.5, 0.5, 0]), atol=1e-5)
+    np.testing.assert_allclose(found[0], [0, 1, 0, 0, 0.5, 0, 1, 1])
+    np.testing.assert_allclose(found[1], [0, 0, 0.75, 0.25, 0.0, 0.5, 0.5, 0], atol=1e-5)
 
 
 def batch_of(count=4, seed=0):
@@ -152,6 +152,7 @@ def test_without_labels_it_is_a_plain_gan():
     ("fields", "message"),
     [
         ({"latent": 0}, "model.latent: expected at least 1, got 0"),
+        ({"dropout": 1.0}, "model.dropout: expected 0 <= dropout < 1, got 1.0"),
         ({"r1": -1.0}, "model.r1: expected at least 0"),
         ({"loss": "wasserstein"}, "model.loss: expected logistic or hinge, got 'wasserstein'"),
     ],

@@ -4,12 +4,14 @@ import signal
 import threading
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax._src import array
 
 from mgen.training import loop
 from mgen.training.checkpoint import CheckpointError, digest
+from mgen.training.health import Collapse
 from mgen.training.loop import TrainingError, train
 from tests import toys
 
@@ -153,6 +155,63 @@ def test_one_bad_batch_costs_nothing_but_itself(tmp_path):
     logged = [line for line in lines(tmp_path) if "mean/loss" in line]
     assert sum(line["refused"] for line in logged) >= 3
     assert all(np.isfinite(line["mean/loss"]) for line in logged)
+
+
+def collapsing(monkeypatch, steps):
+    """Has the game be found collapsed at these steps, each the first time it is reached."""
+    due = list(steps)
+
+    def trained(self, step, values):
+        if due and step == due[0]:
+            due.pop(0)
+            raise Collapse(step, "all sounds are alike", self._healthy)
+
+    monkeypatch.setattr(loop.Watch, "trained", trained)
+
+
+def test_a_collapse_goes_back_to_the_last_healthy_checkpoint_and_says_so(tmp_path, monkeypatch, capsys):
+    collapsing(monkeypatch, [8])
+    state = train(toys.experiment(), tmp_path / "ill")
+    assert int(state.step) == 10 and int(state.attempt) == 1
+    said = (tmp_path / "ill" / "collapses.txt").read_text()
+    assert said == "step 8: all sounds are alike; back to step 5, attempt 2\n" and said in capsys.readouterr().err
+    assert [line["step"] for line in lines(tmp_path / "ill") if "mean/loss" in line] == [2, 4, 5, 6, 8, 10]
+    well = train(toys.experiment(), tmp_path / "well")
+    value = [np.asarray(found.variables["mean"]["params"]["value"]) for found in (state, well)]
+    assert np.any(value[0] != value[1]), "the second attempt sees other batches"
+
+
+def test_checkpoints_after_the_last_healthy_step_are_set_aside(tmp_path, monkeypatch):
+    collapsing(monkeypatch, [8])
+    train(toys.experiment(checkpoint_every=2), tmp_path)  # validated at 5: what was saved at 6 may be ill
+    assert (tmp_path / "collapses.txt").read_text().endswith("back to step 4, attempt 2\n")
+    assert [path.name for path in (tmp_path / "checkpoints.broken").iterdir()] == ["6"]
+
+
+def test_a_game_that_collapses_again_and_again_is_given_up(tmp_path, monkeypatch):
+    collapsing(monkeypatch, [8] * 9)
+    with pytest.raises(TrainingError, match=r"collapsed 4 times, see .*collapses.txt; train with lower"):
+        train(toys.experiment(), tmp_path / "often")
+    collapsing(monkeypatch, [2])
+    with pytest.raises(TrainingError, match="collapsed at step 2, before any checkpoint: all sounds are alike"):
+        train(toys.experiment(), tmp_path / "soon")
+
+
+def test_a_model_may_look_at_clips_first_and_only_once(tmp_path):
+    seen = []
+
+    class Model(toys.ToyModel):
+        examples = 7
+
+        def fit(self, variables, examples, spec):
+            seen.append(examples)
+            return {**variables, "mean": {"params": {"value": jnp.full((3,), 5.0)}}}
+
+    experiment = toys.experiment(model=Model(), steps=4, checkpoint_every=2)
+    train(experiment, tmp_path, stop_at=2)
+    state = train(experiment, tmp_path)
+    assert len(seen) == 1 and seen[0].shape == (7, 2048) and seen[0].dtype == np.float32
+    assert np.all(state.variables["mean"]["params"]["value"] > 4)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mgen import dsp
 from mgen.controls import Choice, Slider, Switch
 from mgen.data import DataError
 from mgen.data.notes import Note, Wanted, hold_out, labels_of
@@ -106,6 +107,46 @@ def test_a_set_without_splits_holds_out_instruments_or_notes(tmp_path):
     assert sides[0] and sides[1] and not sides[0] & sides[1]
     notes = opened(tmp_path, validation_fraction=0.4, held_out="notes")
     assert notes.size("train") + notes.size("validation") == 5 and notes.size("validation") > 0
+
+
+def test_notes_can_be_held_out_of_a_set_with_splits(published):
+    own, notes = opened(published), opened(published, held_out="notes", validation_fraction=0.4)
+    count = own.size("train") + own.size("validation")
+    assert notes.size("train") + notes.size("validation") == count and notes.size("validation") == round(0.4 * count)
+    assert notes.fingerprint != own.fingerprint
+
+
+def test_effects_are_labels_and_applied_by_process(published):
+    dry, wet = opened(published), opened(published, effects=("slow_attack", "low_pass"))
+    assert [label.name for label in wet.labels] == [*(label.name for label in dry.labels), "slow_attack", "low_pass"]
+    amounts = []
+    for seed in range(40):
+        item = wet.item("train", 0, np.random.default_rng(seed))
+        np.testing.assert_array_equal(item["wave"], dry.item("train", 0, np.random.default_rng(seed))["wave"])
+        amounts.append(item["labels"][-2:])
+    assert 0.2 < np.mean(np.array(amounts) == 0) < 0.8
+    labels = np.append(dry.item("train", 0, np.random.default_rng(0))["labels"], np.float32([1, 0]))
+    found = wet.process(item["wave"], labels)
+    np.testing.assert_allclose(found, dsp.slow_attack(item["wave"], np.float32(1), sample_rate=RATE), atol=1e-5)
+    np.testing.assert_allclose(
+        wet.process(item["wave"], labels * [*[1] * (len(labels) - 2), 0, 0]), item["wave"], atol=1e-5
+    )
+
+
+def test_blends_are_two_notes_of_one_pitch(published):
+    plain, blended = opened(published), opened(published, blend=1.0)
+    assert plain.fingerprint != blended.fingerprint
+    pitches = [note.pitch for note in plain.notes("train")]
+    index = next(i for i, pitch in enumerate(pitches) if pitches.count(pitch) > 1)
+    alike = [i for i, pitch in enumerate(pitches) if pitch == pitches[index]]
+    waves = np.stack([plain.item("train", i, np.random.default_rng(0))["wave"] for i in alike])
+    for seed in range(5):
+        item = blended.item("train", index, np.random.default_rng(seed))
+        weights, rest, *_ = np.linalg.lstsq(waves.T.astype(np.float64), item["wave"], rcond=None)
+        assert np.sqrt(np.mean((waves.T @ weights - item["wave"]) ** 2)) < 1e-3
+        assert abs(item["wave"]).max() == pytest.approx(abs(waves[alike.index(index)]).max(), rel=1e-3)
+    held = blended.item("validation", 0, np.random.default_rng(0))["wave"]
+    np.testing.assert_array_equal(held, plain.item("validation", 0, np.random.default_rng(0))["wave"])
 
 
 def test_one_instrument_is_held_out_note_by_note():

@@ -107,6 +107,17 @@ def test_notes_lie_as_nsynth_does(stand_in, tmp_path):
     assert entry["instrument_family_str"] == "flute" and entry["instrument_family"] == 2 and entry["velocity"] == 127
 
 
+def test_several_soundfonts_are_several_instruments(stand_in, tmp_path):
+    asked = {"programs": [0, 16], "pitches": [60], "velocities": [100], "validation": [16]}
+    written = soundfont.render_notes([stand_in, stand_in], tmp_path / "notes", jobs=2, **asked)
+    assert written == {"train": 2, "validation": 2}
+    corpus = NSynth(str(tmp_path / "notes")).open(sample_rate=16_000, samples=64_000)
+    assert {note.instrument for note in corpus.notes("train")} == {"keyboard_acoustic_000", "keyboard_acoustic_128"}
+    assert {note.instrument for note in corpus.notes("validation")} == {"organ_electronic_016", "organ_electronic_144"}
+    with pytest.raises(DataError, match="soundfonts: expected 1 to 7, got 8"):
+        soundfont.render_notes([stand_in] * 8, tmp_path / "more", jobs=2, **asked)
+
+
 def test_effects_of_general_midi_are_no_instruments(stand_in, tmp_path):
     assert render(stand_in, tmp_path / "a", programs=range(54, 57), pitches=[60], velocities=[100])["train"] == 2
     with pytest.raises(DataError, match="effects and no instruments"):

@@ -124,7 +124,9 @@ class NotesCorpus:
         Raises:
           DataError: an effect is unknown, or the notes have a label of that name; or `blend` is no share.
         """
-        self._notes = {split: tuple(notes[split]) for split in ("train", "validation")}
+        # Validation looks at the first so many: these shall not all be of one instrument.
+        mixed = sorted(notes["validation"], key=lambda note: hashlib.sha256(note.name.encode()).digest())
+        self._notes = {"train": tuple(notes["train"]), "validation": tuple(mixed)}
         self._sample_rate, self._samples, self._trim = sample_rate, samples, trim
         self._kept: dict[tuple[str, int], tuple[np.ndarray, float]] = {}
         self._keep = cache_mb * 1_000_000 // (2 * samples)
@@ -137,8 +139,13 @@ class NotesCorpus:
         self._alike: dict[int, list[int]] = {}  # training notes of each pitch
         for index, note in enumerate(self._notes["train"] if blend else ()):
             self._alike.setdefault(note.pitch, []).append(index)
-        listed = [ascii((dataclasses.replace(note, file=note.file.name), note.file.stat().st_size)) for note in every]
-        about = f"{trim} {peak} {blend} {len(self._notes['train'])} {sorted(listed)}"
+        listed = {
+            split: sorted(
+                ascii((dataclasses.replace(note, file=note.file.name), note.file.stat().st_size)) for note in some
+            )
+            for split, some in self._notes.items()
+        }
+        about = f"{trim} {peak} {blend} {listed}"
         self.fingerprint = hashlib.sha256(about.encode("ascii")).hexdigest()[:16]
         self.report = "\n".join([report, *(f"  {_counted(split, own)}" for split, own in self._notes.items())])
 

@@ -48,7 +48,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, noise: Array, conditions: Array, spread: Array) -> Array:
         """Makes coordinates whose spread is at first about that of real ones."""
-        inputs = jnp.concatenate([noise, conditions], axis=-1)  # [batch, latent + conditions]
+        inputs = jnp.concatenate([noise, _LOUD * conditions], axis=-1)  # [batch, latent + conditions]
         return Perceptron(len(spread), self.width, self.depth)(inputs) * spread
 
 
@@ -57,18 +57,20 @@ class Discriminator(nn.Module):
 
     width: int
     depth: int
+    dropout: float
 
     @nn.compact
-    def __call__(self, coordinates: Array, conditions: Array) -> Array:
+    def __call__(self, coordinates: Array, conditions: Array, *, train: bool) -> Array:
         """Judges clips; the logit of one also depends, by one number, on the others of its batch."""
         x = nn.Dense(self.width)(coordinates)  # [batch, width]
         for _ in range(self.depth):
-            x = x + nn.Dense(self.width, kernel_init=nn.initializers.normal(0.02))(nn.gelu(nn.Dense(self.width)(x)))
-        x = nn.gelu(x)
+            branch = nn.Dropout(self.dropout, deterministic=not train)(nn.gelu(nn.Dense(self.width)(x)))
+            x = x + nn.Dense(self.width, kernel_init=nn.initializers.normal(0.02))(branch)
+        x = nn.Dropout(self.dropout, deterministic=not train)(nn.gelu(x))
         deviation = jnp.sqrt(jnp.var(x, axis=0) + 1e-6).mean()
         x = jnp.concatenate([x, jnp.full((len(x), 1), deviation)], axis=-1)
         x = nn.gelu(nn.Dense(self.width)(x))
-        fits = jnp.sum(nn.Dense(self.width, use_bias=False)(conditions) * x, axis=-1)
+        fits = jnp.sum(nn.Dense(self.width, use_bias=False)(_LOUD * conditions) * x, axis=-1)
         return nn.Dense(1)(x)[:, 0] + fits / np.sqrt(self.width)
 
 
@@ -88,6 +90,8 @@ class Gan:
     """Channels of both networks."""
     depth: int = 3
     """Blocks in each of them."""
+    dropout: float = 0.1
+    """Share of the discriminator's units that are left out in training, so that it does not learn notes by heart."""
     loss: Literal["logistic", "hinge"] = "logistic"
     """Logistic is the game of Goodfellow et al. with the loss that does not saturate."""
     r1: float = 5.0
@@ -99,11 +103,13 @@ class Gan:
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout: expected 0 <= dropout < 1, got {self.dropout}")
         if self.loss not in ("logistic", "hinge"):
             raise ValueError(f"model.loss: expected logistic or hinge, got {self.loss!r}")
 
     def _networks(self) -> tuple[Generator, Discriminator]:
-        return Generator(self.width, self.depth), Discriminator(self.width, self.depth)
+        return Generator(self.width, self.depth), Discriminator(self.width, self.depth, self.dropout)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables. Raises ValueError where the features have no frames."""
@@ -114,7 +120,7 @@ class Gan:
         coordinates = jnp.zeros((1, len(basis["scale"])))
         made = generator.init(second, jnp.zeros((1, self.latent)), conditions, coordinates[0])
         return {
-            "discriminator": {"params": discriminator.init(first, coordinates, conditions)["params"]},
+            "discriminator": {"params": discriminator.init(first, coordinates, conditions, train=False)["params"]},
             "generator": {"params": made["params"], "basis": basis},
         }
 
@@ -137,8 +143,10 @@ class Gan:
         basis = variables["generator"]["basis"]
         real = principal.project(basis, batch["features"]) / _balance(basis)
         made = jax.lax.stop_gradient(self._made(variables, rng, conditions))
-        judge = functools.partial(self._judged, variables)
-        real_logits, made_logits = judge(real, conditions), judge(made, conditions)
+        first, second = jax.random.split(jax.random.fold_in(rng, 1))
+        real_key, made_key = (first, second) if train else (None, None)
+        real_logits = self._judged(variables, real, conditions, real_key)
+        made_logits = self._judged(variables, made, conditions, made_key)
         if self.loss == "hinge":
             value = jnp.mean(nn.relu(1 - real_logits)) + jnp.mean(nn.relu(1 + made_logits))
         else:
@@ -149,7 +157,7 @@ class Gan:
             "game": value,
         }
         if self.r1:
-            slope = jax.grad(lambda coordinates: jnp.sum(judge(coordinates, conditions)))(real)
+            slope = jax.grad(lambda coordinates: jnp.sum(self._judged(variables, coordinates, conditions)))(real)
             penalty = jnp.mean(jnp.sum(jnp.square(slope), axis=1))
             metrics["r1"] = penalty
             value = value + self.r1 / 2 * penalty
@@ -157,7 +165,8 @@ class Gan:
 
     def _generator_loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
         conditions = encode_conditions(spec, batch["labels"])
-        logits = self._judged(variables, self._made(variables, rng, conditions), conditions)
+        key = jax.random.fold_in(rng, 1) if train else None
+        logits = self._judged(variables, self._made(variables, rng, conditions), conditions, key)
         value = -jnp.mean(logits) if self.loss == "hinge" else jnp.mean(nn.softplus(-logits))
         return LossOutput(value, {})
 
@@ -168,9 +177,11 @@ class Gan:
         spread = own["basis"]["scale"] / _balance(own["basis"])
         return self._networks()[0].apply({"params": own["params"]}, noise, conditions, spread)
 
-    def _judged(self, variables: Variables, coordinates: Array, conditions: Array) -> Array:
+    def _judged(self, variables: Variables, coordinates: Array, conditions: Array, key: Array | None = None) -> Array:
+        """Logits [batch]; with a key for dropout they are those of training."""
         params = variables["discriminator"]["params"]
-        return self._networks()[1].apply({"params": params}, coordinates, conditions)
+        rngs = None if key is None else {"dropout": key}
+        return self._networks()[1].apply({"params": params}, coordinates, conditions, train=key is not None, rngs=rngs)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, and how far from the middle the noise is drawn."""
@@ -198,17 +209,17 @@ def _balance(basis: principal.Basis) -> Array:
 
 
 def encode_conditions(spec: Spec, columns: Array) -> Array:
-    """Labels float32 [batch, labels] as a network is given them, float32 [batch, conditions].
+    """Labels float32 [batch, labels] as a network is given them, float32 [batch, conditions], each from 0 to 1.
 
-    A pitch is one number for each semitone of its range, 1 at its own and shared between two where it is between them;
-    all numbers are three times that, to be heard beside the noise.
+    A pitch is one number for each semitone of its range, 1 at its own and shared between two where it is between them.
+    Where the data says nothing there is one condition, and it is 0.
     """
-    encoded = [jnp.zeros((len(columns), 1))]  # so that there is something where the data says nothing
+    encoded = [] if spec.labels else [jnp.zeros((len(columns), 1))]
     for index, label in enumerate(spec.labels):
         column = columns[:, index]
         if getattr(label, "unit", "") == "MIDI":
             semitones = np.arange(np.floor(label.low), np.ceil(label.high) + 1, dtype=np.float32)
-            encoded.append(_LOUD * jnp.maximum(1 - jnp.abs(column[:, None] - semitones), 0))
+            encoded.append(jnp.maximum(1 - jnp.abs(column[:, None] - semitones), 0))
         else:
-            encoded.append(_LOUD * label.encode(column))
+            encoded.append(label.encode(column))
     return jnp.concatenate(encoded, axis=1)

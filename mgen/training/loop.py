@@ -113,16 +113,17 @@ class _Run:
             make_step(losses, optimisers, encode=encode, ema_decay=experiment.ema_decay), donate=True
         )
         self._validate = Validation(experiment, corpus, spec, losses)
-        self._said = False
+        self._said, self._attempt = False, 0
 
     def __call__(self, state: TrainState, end: int, stop: list[int], *, resumed: bool) -> TrainState:
         """Trains from the state's step to `end`. Raises Collapse, and what `train` raises."""
-        experiment, start, attempt = self._experiment, int(state.step), int(state.attempt)
+        experiment, start = self._experiment, int(state.step)
+        self._attempt = int(state.attempt)
         log = Log(self._workdir, steps=experiment.steps, start=start, active=jax.process_index() == 0)
         self._introduce(log, start, end, resumed)
         validate, watch, meter = self._validate, Watch(self._players, start), _Meter()
         # Another attempt sees other batches and other noise: the same would collapse again.
-        seed = experiment.seed + 1_000_003 * attempt
+        seed = experiment.seed + 1_000_003 * self._attempt
         stream = batches(self._corpus, "train", batch_size=experiment.batch_size, seed=seed, start=start)
         rng = jax.random.key(seed + 1)
         with contextlib.closing(log):
@@ -180,7 +181,7 @@ class _Run:
             raise TrainingError(
                 f"collapsed at step {collapse.step}, before any checkpoint: {collapse.findings}; {advice}"
             )
-        attempt = int(found.attempt) + 1
+        attempt = self._attempt + 1
         words = f"step {collapse.step}: {collapse.findings}; back to step {int(found.step)}, attempt {attempt + 1}"
         if jax.process_index() == 0:
             with (self._workdir / "collapses.txt").open("a") as file:

@@ -1,0 +1,184 @@
+"""How large must a latent be: notes of one pitch, given back by autoencoders of 16 to 384 numbers; system 003's study.
+
+    mgen render-notes FluidR3_GM.sf2 NOTES --also TimGM6mb.sf2 MuseScore_General_Lite.sf3 OPL-3_FM_128M.sf2
+    python benchmarks/latent_size.py NOTES      # half an hour on two cores
+
+MIDI 60, single notes held out. `latent_size`: mean squared error per number of the features of held-out notes, over
+three seeds with a 95 % interval, beside a PCA of the same size. `latent_sounds`: of latents of 128 numbers after 1, 20
+and 100 epochs, how many harmonics of 261.6 Hz stand out by 20 dB in what is decoded near zero, and the fundamental of
+notes decoded from random latents (the model's own prior). Draws docs/figures/latent_size.png and
+docs/figures/learning_progress.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import runpy
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks.note_autoencoder import _pca
+from benchmarks.record import ROOT, markdown, record
+
+SIZES, SEEDS, STEPS = (16, 32, 64, 128, 256, 384), (0, 1, 2), 400
+EPOCHS, FUNDAMENTAL_HZ = (1, 20, 100), 261.63
+FIGURES = ROOT / "docs" / "figures"
+
+
+def main() -> None:
+    """Prints the tables, writes both results and draws the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notes", help="folder of the notes")
+    asked = parser.parse_args()
+    from mgen import parallel
+
+    parallel.use_all_cores()
+    import numpy as np
+
+    base = runpy.run_path(str(ROOT / "configs" / "note_autoencoder.py"))["experiment"]
+    data = dataclasses.replace(base.data, path=asked.notes, pitch=(60, 60), held_out="notes", blend=0.0)
+    model = dataclasses.replace(base.model, coordinates=512, width=512, components=2)
+    base = dataclasses.replace(
+        base, data=data, model=model, steps=STEPS, validation_sounds=0, validate_every=10_000, preview_every=0
+    )
+    corpus = data.open(sample_rate=base.features.sample_rate, samples=base.features.samples)
+    train, held_out = (_features(base, corpus, split) for split in ("train", "validation"))
+    rows = []
+    for size in SIZES:
+        errors = [_error(dataclasses.replace(base, seed=seed), size, held_out) for seed in SEEDS]
+        mean, axes = _pca(train, size)
+        flat = held_out.reshape(len(held_out), -1) - mean
+        by_pca = float(np.mean(np.square(flat - flat @ axes.T @ axes)))
+        half = 4.303 * np.std(errors, ddof=1) / np.sqrt(len(errors))  # Student's t of two degrees of freedom
+        row = {"latent": size, "error": round(float(np.mean(errors)), 6), "+-": round(float(half), 6)}
+        rows.append(row | {"PCA": round(by_pca, 6), "of PCA's": round(float(np.mean(errors)) / by_pca, 3)})
+        print(markdown(rows[-1:]), flush=True)
+    about = (
+        f"notes of MIDI 60, {len(train)} to train on and {len(held_out)} held out, {STEPS} steps of {base.batch_size}; "
+        "mean squared error of features from -1 to 1, mean of three seeds and 95 % interval"
+    )
+    print(record("latent_size", table=rows, seed=SEEDS[0], about=about))
+    sounds, frames = _progress(base, len(train))
+    print(markdown(sounds))
+    about = f"latent 128, notes of MIDI 60, {len(train)} to train on; an epoch is {len(train) // base.batch_size} steps"
+    print(record("latent_sounds", table=sounds, seed=0, about=about))
+    _draw(rows, frames)
+
+
+def _features(experiment, corpus, split: str):
+    import numpy as np
+
+    from mgen import parallel
+
+    waves = [corpus.item(split, index, np.random.default_rng(0))["wave"] for index in range(corpus.size(split))]
+    return parallel.spread(experiment.features.encode, np.stack(waves))
+
+
+def _error(experiment, latent: int, held_out) -> float:
+    """Trains one autoencoder; the mean squared error of held-out features."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from mgen.training.checkpoint import load
+    from mgen.training.loop import train
+    from mgen.training.step import averaged
+
+    experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, latent=latent))
+    with tempfile.TemporaryDirectory() as folder:
+        train(experiment, pathlib.Path(folder))
+        loaded = load(pathlib.Path(folder))
+    variables = averaged(loaded.state)
+    code = experiment.model.encode(variables, jnp.asarray(held_out), loaded.spec)
+    rebuilt = np.asarray(experiment.model.decode(variables, code, loaded.spec))
+    return float(np.mean(np.square(rebuilt - held_out)))
+
+
+def _progress(experiment, notes: int):
+    """What is decoded near zero and at random after some epochs: rows, and the features near zero for each."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from mgen import parallel
+    from mgen.metrics.pitch import fundamental_frequency, note_pitch
+    from mgen.training.checkpoint import load
+    from mgen.training.loop import train
+    from mgen.training.sampling import generate
+    from mgen.training.step import averaged
+
+    features, epoch = experiment.features, max(1, notes // experiment.batch_size)
+    experiment = dataclasses.replace(experiment, steps=max(EPOCHS) * epoch)
+    rows, frames = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for epochs in EPOCHS:
+            train(experiment, pathlib.Path(folder), stop_at=epochs * epoch)
+            loaded = load(pathlib.Path(folder))
+            variables, model = averaged(loaded.state), experiment.model
+            near = 0.01 * jax.random.normal(jax.random.key(0), (1, model.latent))
+            frames.append(np.asarray(model.decode(variables, near, loaded.spec))[0])
+            sound = np.asarray(
+                parallel.spread(features.decode, frames[-1][None], jax.random.split(jax.random.key(0), 1))
+            )
+            knobs = model.controls(loaded.spec)
+            settings = {knob.name: np.full(100, knob.default, np.float32) for knob in knobs}
+            random = generate(experiment, loaded.spec, variables, settings, seed=0)
+            hz = np.asarray(note_pitch(fundamental_frequency(random, sample_rate=features.sample_rate)).midi)
+            hz = 440 * 2 ** ((hz - 69) / 12)
+            near_hz = 100 * np.mean(np.abs(hz / FUNDAMENTAL_HZ - 1) < 0.01)
+            rows.append(
+                {
+                    "epochs": epochs,
+                    "harmonics near zero": _harmonics(sound[0], features.sample_rate),
+                    "random latents: median fundamental, Hz": round(float(np.nanmedian(hz)), 1),
+                    "within 1 % of 261.6 Hz, %": round(float(near_hz), 1),
+                }
+            )
+    real = jnp.asarray(loaded.state.variables["autoencoder"]["basis"]["mean"])
+    return rows, [np.asarray(real), *frames]
+
+
+def _harmonics(wave, rate: int) -> int:
+    """Harmonics of the fundamental, up to 4 kHz, whose level is 20 dB above what lies between them."""
+    import numpy as np
+
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) + 1e-9
+    hz = np.fft.rfftfreq(len(wave), 1 / rate)
+
+    def level(centre):
+        return 20 * np.log10(np.max(spectrum[np.abs(hz - centre) < 0.02 * FUNDAMENTAL_HZ * 2]))
+
+    count = 0
+    for number in range(1, int(4000 / FUNDAMENTAL_HZ)):
+        between = max(level((number - 0.5) * FUNDAMENTAL_HZ), level((number + 0.5) * FUNDAMENTAL_HZ))
+        count += level(number * FUNDAMENTAL_HZ) - between > 20
+    return count
+
+
+def _draw(rows, frames) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 3.5))
+    sizes = [row["latent"] for row in rows]
+    axis.errorbar(sizes, [row["error"] for row in rows], [row["+-"] for row in rows], marker="o", label="autoencoder")
+    axis.plot(sizes, [row["PCA"] for row in rows], marker="s", label="PCA")
+    axis.set(xscale="log", yscale="log", xlabel="latent", ylabel="mean squared error", xticks=sizes, xticklabels=sizes)
+    axis.minorticks_off()
+    axis.legend()
+    figure.tight_layout()
+    figure.savefig(FIGURES / "latent_size.png", dpi=100)
+    figure, axes = plt.subplots(1, len(frames), figsize=(9, 3), sharey=True)
+    titles = ["mean of the notes", *(f"near zero, epoch {epochs}" for epochs in EPOCHS)]
+    for axis, picture, title in zip(axes, frames, titles, strict=True):
+        axis.imshow(picture.T, origin="lower", aspect="auto", vmin=-1, vmax=0.5, cmap="magma")
+        axis.set(title=title, xlabel="frame")
+    axes[0].set_ylabel("bin")
+    figure.tight_layout()
+    figure.savefig(FIGURES / "learning_progress.png", dpi=80)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""What a conditional GAN of notes plays when it is asked for a note: the pitch, the family, the effects, the likeness.
+
+    python benchmarks/note_gan.py runs/note_gan --prior runs/notes [--data-path NOTES] [--name note_gan]
+
+Of 200 notes of pitches 48 to 72 and all families, for each of three seeds: how many have the pitch that was asked for
+(within 50 cents), by mgen's metric and by librosa's pYIN; how many are taken for the asked family by a classifier that
+was trained on real notes, beside real notes of instruments it has not heard; how many keep the pitch where the family
+is halfway between two. The Frechet distance to held-out notes (as of endlessly many, see `frechet_infinity`; all sounds
+brought to one level), beside the autoencoder's prior (--prior) and two baselines. And what the effects do, on generated
+notes and on real ones that were given them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+import warnings
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks.record import markdown, record
+
+PITCHES, NOTES, SEEDS = (48, 72), 200, (0, 1, 2)
+_SET = 600  # sounds of each set whose distance is measured
+_TAUGHT = 6_000  # notes that the classifier is trained on
+
+
+def main() -> None:
+    """Prints the tables and writes benchmarks/results/NAME.json, NAME_distances.json and NAME_effects.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workdir", type=pathlib.Path)
+    parser.add_argument("--prior", type=pathlib.Path, help="run of an autoencoder of the same notes")
+    parser.add_argument("--data-path", help="where the notes lie now")
+    parser.add_argument("--name", default="note_gan")
+    asked = parser.parse_args()
+    from mgen import parallel
+
+    parallel.use_all_cores()
+    import numpy as np
+
+    from mgen.training.checkpoint import load
+
+    run = load(asked.workdir)
+    features, data = run.experiment.features, run.experiment.data
+    data = data if asked.data_path is None else dataclasses.replace(data, path=asked.data_path)
+    corpus = data.open(sample_rate=features.sample_rate, samples=features.samples)
+    dry = dataclasses.replace(data, effects=()).open(sample_rate=features.sample_rate, samples=features.samples)
+    families = next(label for label in run.spec.labels if label.name == "family").options
+    classifier, held_out = _taught(dry, families, features.sample_rate)
+    rows = []
+    for seed in SEEDS:
+        numbers = {"seed": seed} | _asked(run, classifier, families, seed, by_pyin=True)
+        rows.append(numbers | {"family right, real notes, %": held_out})
+        print(markdown(rows[-1:]))
+    middle = {name: round(float(np.mean([row[name] for row in rows])), 1) for name in rows[0] if name != "seed"}
+    distances = _distances(run, asked.prior, dry)
+    print(markdown(distances))
+    effects = _effects(run, corpus)
+    print(markdown(effects))
+    about = (
+        f"{asked.workdir.name} at step {run.step}; {NOTES} notes of MIDI {PITCHES[0]} to {PITCHES[1]} a seed; chance "
+        f"of a family {100 / len(families):.0f} %; distances of {_SET} sounds to {_SET} held-out notes"
+    )
+    tables = {"": [*rows, {"seed": "mean"} | middle], "_distances": distances, "_effects": effects}
+    for suffix, table in tables.items():
+        print(record(asked.name + suffix, table=table, seed=SEEDS[0], about=about))
+
+
+def _settings(run, count: int, **values):
+    """The defaults, with some controls set: {control: [count]}."""
+    import numpy as np
+
+    knobs = run.experiment.model.controls(run.spec)
+    settings = {knob.name: np.full(count, knob.default, np.float32) for knob in knobs}
+    return settings | {name: np.broadcast_to(np.float32(value), count) for name, value in values.items()}
+
+
+def _played(run, settings, seed: int):
+    from mgen.training.sampling import generate
+    from mgen.training.step import averaged
+
+    return generate(run.experiment, run.spec, averaged(run.state), settings, seed=seed)
+
+
+def _asked(run, classifier, families, seed: int, *, by_pyin: bool) -> dict[str, float]:
+    """Shares of notes, in percent, that are what was asked for."""
+    import numpy as np
+
+    rate = run.experiment.features.sample_rate
+    rng = np.random.default_rng(seed)
+    pitch = PITCHES[0] + np.arange(NOTES) % (PITCHES[1] - PITCHES[0] + 1)
+    family = rng.integers(len(families), size=NOTES)
+    waves = _played(run, _settings(run, NOTES, pitch=pitch, family=family), seed)
+    numbers = {"pitch right, %": _right(_pitch(waves, rate), pitch)}
+    if by_pyin:
+        numbers["pitch right by pYIN, %"] = _right(_pyin(waves, rate), pitch)
+    numbers["family right, %"] = round(100 * float(np.mean(classifier(waves) == family)), 1)
+    between = _settings(run, NOTES, pitch=pitch, family=rng.integers(len(families) - 1, size=NOTES) + 0.5)
+    numbers["pitch right between two families, %"] = _right(_pitch(_played(run, between, seed), rate), pitch)
+    return numbers
+
+
+def _right(found, pitch) -> float:
+    import numpy as np
+
+    return round(100 * float(np.mean(np.abs(found - pitch) < 0.5)), 1)
+
+
+def _pitch(waves, rate: int):
+    import numpy as np
+
+    from mgen.metrics.pitch import fundamental_frequency, note_pitch
+
+    return np.asarray(note_pitch(fundamental_frequency(waves, sample_rate=rate)).midi)
+
+
+def _pyin(waves, rate: int):
+    """Median of the voiced frames, MIDI; NaN where none is voiced."""
+    import librosa
+    import numpy as np
+
+    found = []
+    for wave in waves:
+        hz, _, _ = librosa.pyin(wave, sr=rate, fmin=55, fmax=1100, frame_length=2048, hop_length=512)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of no voiced frame the median is NaN
+            found.append(librosa.hz_to_midi(np.nanmedian(hz)))
+    return np.array(found)
+
+
+def _level(waves):
+    """Every sound brought to the same peak; silence stays."""
+    import numpy as np
+
+    peak = np.max(np.abs(waves), axis=1, keepdims=True)
+    return (0.5 * waves / np.where(peak > 0, peak, 1)).astype(np.float32)
+
+
+def _embedded(waves, rate: int):
+    import numpy as np
+
+    from mgen.metrics.embedding import embed
+
+    waves = _level(waves)
+    return np.concatenate(
+        [np.asarray(embed(part, sample_rate=rate)) for part in np.array_split(waves, -(-len(waves) // 200))]
+    )
+
+
+def _taught(corpus, families, rate: int):
+    """A classifier of waves by family, trained on real notes, and how often it is right about held-out instruments."""
+    import numpy as np
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def read(split, count):
+        chosen = np.random.default_rng(0).permutation(corpus.size(split))[:count]
+        waves = np.stack([corpus.item(split, int(i), np.random.default_rng(0))["wave"] for i in chosen])
+        return _embedded(waves, rate), np.array([families.index(corpus.notes(split)[i].family) for i in chosen])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it stops after 60 rounds, converged or not
+        model = make_pipeline(StandardScaler(), MLPClassifier((128,), alpha=1e-2, max_iter=60, random_state=0))
+        model.fit(*read("train", _TAUGHT))
+    held_out = round(100 * float(model.score(*read("validation", 2_000))), 1)
+    return lambda waves: model.predict(_embedded(waves, rate)), held_out
+
+
+def _distances(run, prior: pathlib.Path | None, corpus) -> list[dict]:
+    import jax
+    import numpy as np
+
+    from mgen import parallel
+    from mgen.metrics.distribution import frechet_infinity
+    from mgen.training.checkpoint import load
+    from mgen.training.sampling import settings_like
+
+    features = run.experiment.features
+    rate = features.sample_rate
+    chosen = np.random.default_rng(0).permutation(corpus.size("validation"))[: 2 * _SET]
+    items = [corpus.item("validation", int(index), np.random.default_rng(0)) for index in chosen]
+    waves, labels = (np.stack([item[key] for item in items]) for key in ("wave", "labels"))
+    knobs = run.experiment.model.controls(run.spec)
+    settings, _ = settings_like(knobs, corpus.labels, labels[_SET:])
+    train = np.random.default_rng(1).permutation(corpus.size("train"))[:_SET]
+    seen = np.stack([corpus.item("train", int(index), np.random.default_rng(0))["wave"] for index in train])
+    mean = parallel.spread(features.encode, seen).mean(axis=0)
+    sets = {"other held-out notes": waves[_SET:], "training notes": seen, "GAN": _played(run, settings, 0)}
+    if prior is not None:
+        other = load(prior)
+        sets["autoencoder's prior"] = _played(other, _settings(other, _SET), 0)
+    keys = jax.random.split(jax.random.key(0), _SET)
+    sets["mean features"] = parallel.spread(features.decode, np.repeat(mean[None], _SET, axis=0), keys)
+    sets["white noise"] = np.random.default_rng(0).normal(0, 0.1, waves[:_SET].shape).astype(np.float32)
+    real, rows = _embedded(waves[:_SET], rate), []
+    for name, sounds in sets.items():
+        found = frechet_infinity(_embedded(sounds, rate), real, seed=0)
+        rows.append(
+            {"sounds": name, "Frechet": round(found.value, 2), "from": round(found.low, 2), "to": round(found.high, 2)}
+        )
+    return rows
+
+
+def _effects(run, corpus) -> list[dict]:
+    """What each effect at 1 does beside 0: of generated notes, and of real ones."""
+    import numpy as np
+
+    from mgen import parallel
+    from mgen.metrics.timbre import timbre
+
+    rate = run.experiment.features.sample_rate
+    names = [
+        name for name in ("low_pass", "slow_attack", "reverb") if name in {label.name for label in run.spec.labels}
+    ]
+
+    def numbers(waves):
+        loud = np.sqrt(np.mean(np.square(waves.reshape(len(waves), -1, rate // 100)[:, :395]), axis=-1) + 1e-12)
+        half = np.argmax(loud >= 0.5 * loud.max(axis=1, keepdims=True), axis=1) * 10  # ms
+        tail = 20 * np.log10(loud[:, 340:390].mean(axis=1) / loud[:, 200:290].mean(axis=1))
+        centroid = np.asarray(timbre(waves, sample_rate=rate).centroid)
+        return {"low_pass": centroid, "slow_attack": half, "reverb": tail}
+
+    count = 64
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(corpus.size("validation"))[:count]
+    items = [corpus.item("validation", int(index), np.random.default_rng(0)) for index in chosen]
+    waves, labels = (np.stack([item[key] for item in items]) for key in ("wave", "labels"))
+    order = [label.name for label in corpus.labels]
+    rows = []
+    for name, what in (
+        ("low_pass", "spectral centroid, Hz"),
+        ("slow_attack", "time to half of the loudest, ms"),
+        ("reverb", "after the release, dB to before"),
+    ):
+        if name not in names:
+            continue
+        row = {"effect": name, "measure": what}
+        for amount in (0.0, 1.0):
+            given = labels.copy()
+            given[:, [order.index(other) for other in names]] = 0.0
+            given[:, order.index(name)] = amount
+            real = numbers(parallel.spread(corpus.process, waves, given))[name]
+            settings = _settings(run, count, **{label: labels[:, order.index(label)] for label in ("pitch", "family")})
+            made = numbers(_played(run, settings | {name: np.full(count, amount, np.float32)}, 0))[name]
+            row |= {f"real at {amount:g}": round(float(np.nanmedian(real)), 1)}
+            row |= {f"generated at {amount:g}": round(float(np.nanmedian(made)), 1)}
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    main()
