@@ -1,6 +1,7 @@
 """The deep autoencoder: shapes, what is learnt of the latents, and how new notes come from them."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,11 @@ SPEC = Spec(shape=(16, 12))
 MODEL = Autoencoder(latent=6, coordinates=20, width=16, depth=1, sliders=3, components=2)
 
 
+@functools.lru_cache
 def trained(model=MODEL, spec=SPEC, steps=30):
     """Variables after some batches have been remembered, the parameters as they began."""
     examples = np.random.default_rng(0).normal(size=(40, *spec.shape)).astype(np.float32)
-    variables = model.fit(model.init(jax.random.key(0), spec), examples, spec)
+    variables = model.fit(jax.jit(functools.partial(model.init, spec=spec))(jax.random.key(0)), examples, spec)
     loss = jax.jit(
         lambda variables, batch: model.losses(spec)["autoencoder"](variables, jax.random.key(1), batch, train=True)
     )

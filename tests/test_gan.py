@@ -1,6 +1,7 @@
 """The GAN: its conditions, its two losses by hand, and what a sample follows."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -37,10 +38,14 @@ def batch_of(count=4, seed=0):
     return {"features": rng.normal(size=(count, *SPEC.shape)).astype(np.float32), "labels": labels.T.astype(np.float32)}
 
 
+@functools.lru_cache
 def started(model=MODEL, spec=SPEC):
     """Variables that have seen examples."""
     examples = np.random.default_rng(3).normal(size=(30, *spec.shape)).astype(np.float32)
-    return model.fit(model.init(jax.random.key(0), spec), examples, spec)
+    return model.fit(jax.jit(functools.partial(model.init, spec=spec))(jax.random.key(0)), examples, spec)
+
+
+SAMPLE = jax.jit(MODEL.sample, static_argnames="spec")
 
 
 def played(model=MODEL, spec=SPEC, batch=None):
@@ -122,7 +127,7 @@ def test_a_sample_follows_its_settings_and_its_noise():
     variables = started()
 
     def made(key=0, **values):
-        return np.asarray(MODEL.sample(variables, jax.random.key(key), settings(2, **values), SPEC))
+        return np.asarray(SAMPLE(variables, jax.random.key(key), settings(2, **values), spec=SPEC))
 
     np.testing.assert_array_equal(made(), made())
     for values in (
