@@ -26,7 +26,7 @@ experiment = Experiment(
         "generator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
     },
     batch_size=64,
-    steps=5_000,
+    steps=4_000,
     ema_decay=0.999,
     log_every=20,
     validate_every=500,

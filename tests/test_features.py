@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mgen.features import ComplexStft, LogMel, Waveform
+from mgen.features import ComplexStft, InstantaneousFrequency, LogMel, LogStft, Waveform
 
 
 def tone(features, hertz=440.0, level=0.5, batch=()):
@@ -15,7 +15,8 @@ def tone(features, hertz=440.0, level=0.5, batch=()):
 
 
 SMALL = LogMel(sample_rate=16_000, frames=33, n_fft=1024, hop_length=256, n_mels=40)
-ALL = [Waveform(samples=4_096), SMALL, ComplexStft(frames=17)]
+FRAMES = {"sample_rate": 16_000, "frames": 33, "bins": 129, "n_fft": 1024, "hop_length": 256}
+ALL = [Waveform(samples=4_096), SMALL, ComplexStft(frames=17), LogStft(**FRAMES), InstantaneousFrequency(**FRAMES)]
 
 
 @pytest.mark.parametrize("features", ALL, ids=lambda f: type(f).__name__)
@@ -99,6 +100,24 @@ def test_complex_stft_loses_only_what_it_says(compression):
     back = np.asarray(low.decode(low.encode(low_tone + high_tone), jax.random.key(0)))
     inner = slice(1000, -1000)
     np.testing.assert_allclose(back[inner], low_tone[inner], atol=2e-3)
+
+
+def test_instantaneous_frequency_loses_only_what_is_below_its_floor():
+    full = InstantaneousFrequency(**FRAMES | {"bins": 513}, floor_db=-120.0)
+    wave = np.random.default_rng(0).normal(0, 0.1, full.samples).astype(np.float32)
+    np.testing.assert_allclose(full.decode(full.encode(wave), jax.random.key(0)), wave, atol=1e-4)
+
+
+def test_instantaneous_frequency_of_a_steady_tone_is_constant():
+    features = InstantaneousFrequency(**FRAMES)
+    hertz = 440.0
+    encoded = np.asarray(features.encode(tone(features, hertz)))
+    bin_ = round(hertz * features.n_fft / features.sample_rate)
+    turns = 2 * hertz * features.hop_length / features.sample_rate  # half turns a hop
+    np.testing.assert_allclose(encoded[5:-5, bin_, 1], turns - 2 * round(turns / 2), atol=1e-4)
+    np.testing.assert_allclose(encoded[5:-5, :, 0], LogStft(**FRAMES).encode(tone(features, hertz))[5:-5], atol=1e-5)
+    with pytest.raises(ValueError, match="features.floor_db: expected less than 0, got 0"):
+        InstantaneousFrequency(floor_db=0)
 
 
 def test_complex_stft_keeps_the_pitch():
