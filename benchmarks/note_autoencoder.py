@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 import sys
 
@@ -36,6 +37,7 @@ def main() -> None:
     from mgen import parallel
 
     parallel.use_all_cores()
+    import jax
     import numpy as np
 
     from mgen.data.note_folder import NoteFolder
@@ -62,21 +64,30 @@ def main() -> None:
         real = NoteFolder(str(asked.audio), pitch=(min(pitches), max(pitches)), validation_fraction=0.0, peak=data.peak)
         sets["real notes"] = _notes(real.open(**size), "train", asked.most)
     variables, rows = averaged(loaded.state), []
+
+    def given_back(model):
+        @jax.jit
+        def rebuilt(variables, part):
+            return model.decode(variables, model.encode(variables, part, loaded.spec), loaded.spec)
+
+        return functools.partial(rebuilt, variables)
+
+    rebuild = [given_back(dataclasses.replace(model, refine=0)), given_back(model)]
     for name, (waves, pitches) in sets.items():
         wanted = _encoded(features, waves)
-        code = [model.encode(variables, part, loaded.spec) for part in np.array_split(wanted, -(-len(wanted) // 64))]
-        made = np.concatenate([np.asarray(model.decode(variables, part, loaded.spec)) for part in code])
+        parts = np.array_split(wanted, -(-len(wanted) // 64))
+        guessed, made = (np.concatenate([given_back(part) for part in parts]) for given_back in rebuild)
         mean, components = pca
         flat = wanted.reshape(len(wanted), -1) - mean
         by_pca = ((flat @ components.T) @ components + mean).reshape(wanted.shape)
-        for method, rebuilt in (("features alone", wanted), (f"PCA, {model.latent}", by_pca), ("autoencoder", made)):
+        methods = {"features alone": wanted, f"PCA, {model.latent}": by_pca, "autoencoder, encoder alone": guessed}
+        for method, rebuilt in (methods | {"autoencoder": made}).items():
             rows.append(
                 {"notes": name, "count": len(waves), "by": method} | _measure(features, waves, wanted, rebuilt, pitches)
             )
-        ours, theirs = rows[-1]["error"], rows[-2]["error"]
-        rows[-1]["of PCA's"] = round(ours / theirs, 3)
-        rows[-2]["of PCA's"], rows[-3]["of PCA's"] = 1.0, 0.0
-        print(markdown(rows[-3:]))
+        for row in rows[-4:]:
+            row["of PCA's"] = round(row["error"] / rows[-3]["error"], 3)
+        print(markdown(rows[-4:]), flush=True)
     about = (
         f"{asked.workdir.name} at step {loaded.step}, latent {model.latent}: notes after encoder, decoder and phase "
         "reconstruction; errors are mean squares of features that go from -1 to 1, distances are of the sound."
@@ -144,7 +155,7 @@ def _measure(features, waves, wanted, rebuilt, pitches) -> dict[str, float]:
     audible = np.abs(heard(waves) - pitches) < 0.5
     right = np.abs(heard(sounds) - pitches) < 0.5
     return {
-        "error": round(float(np.mean(np.square(rebuilt - wanted))), 5),
+        "error": round(float(np.mean(np.square(rebuilt - wanted))), 6),
         "spectral convergence": round(
             float(np.mean(10 ** (np.asarray(spectral_convergence_db(sounds, target)) / 20))), 3
         ),

@@ -113,10 +113,25 @@ def test_refusals(fields, message):
         Autoencoder(**fields)
 
 
+def test_refining_mends_a_wrong_guess():
+    variables = jax.tree.map(lambda leaf: leaf, trained())  # a copy
+    right = 0.5 * jax.random.normal(jax.random.key(3), (4, MODEL.latent))
+    features = MODEL.decode(variables, right, SPEC)
+    last = variables["autoencoder"]["params"]["encoder"]["Perceptron_0"]["Dense_1"]
+    last["bias"] = last["bias"] + 0.7
+
+    def error(model):
+        code = model.encode(variables, features, SPEC)
+        return float(jnp.mean(jnp.square(model.decode(variables, code, SPEC) - features)))
+
+    guessed, refined = (error(dataclasses.replace(MODEL, refine=steps)) for steps in (0, 30))
+    assert refined < 0.5 * guessed
+
+
 def test_it_begins_as_the_pca_of_its_examples():
     examples = np.random.default_rng(0).normal(size=(40, 192)) * np.geomspace(1, 0.01, 192)
     examples = (examples.reshape(40, *SPEC.shape) / 4).astype(np.float32)
-    model = dataclasses.replace(MODEL, depth=0)
+    model = dataclasses.replace(MODEL, depth=0, refine=0)
     variables = model.fit(model.init(jax.random.key(0), SPEC), examples, SPEC)
     perceptrons = jax.tree.map(jnp.zeros_like, variables["autoencoder"]["params"])  # what they add is small, not none
     variables["autoencoder"]["params"] = perceptrons
