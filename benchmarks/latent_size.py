@@ -1,7 +1,7 @@
 """How large must a latent be: notes of one pitch, given back by autoencoders of 16 to 384 numbers; system 003's study.
 
     mgen render-notes FluidR3_GM.sf2 NOTES --also TimGM6mb.sf2 MuseScore_General_Lite.sf3 OPL-3_FM_128M.sf2
-    python benchmarks/latent_size.py NOTES      # half an hour on two cores
+    python benchmarks/latent_size.py NOTES      # 15 minutes on two cores
 
 MIDI 60, single notes held out. `latent_size`: mean squared error per number of the features of held-out notes, over
 three seeds with a 95 % interval, beside a PCA of the same size. `latent_sounds`: of latents of 128 numbers after 1, 20
@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks.note_autoencoder import _pca
 from benchmarks.record import ROOT, markdown, record
 
-SIZES, SEEDS, STEPS = (16, 32, 64, 128, 256, 384), (0, 1, 2), 400
+SIZES, SEEDS, STEPS = (16, 32, 64, 128, 256, 384), (0, 1, 2), 200
 EPOCHS, FUNDAMENTAL_HZ = (1, 20, 100), 261.63
 FIGURES = ROOT / "docs" / "figures"
 
@@ -43,7 +43,15 @@ def main() -> None:
     data = dataclasses.replace(base.data, path=asked.notes, pitch=(60, 60), held_out="notes", blend=0.0)
     model = dataclasses.replace(base.model, coordinates=512, width=512, components=2)
     base = dataclasses.replace(
-        base, data=data, model=model, steps=STEPS, validation_sounds=0, validate_every=10_000, preview_every=0
+        base,
+        data=data,
+        model=model,
+        batch_size=32,
+        steps=STEPS,
+        validation_sounds=0,
+        validate_every=10_000,
+        checkpoint_every=10_000,
+        preview_every=0,
     )
     corpus = data.open(sample_rate=base.features.sample_rate, samples=base.features.samples)
     train, held_out = (_features(base, corpus, split) for split in ("train", "validation"))

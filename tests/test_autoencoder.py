@@ -128,6 +128,15 @@ def test_refining_mends_a_wrong_guess():
     assert refined < 0.5 * guessed
 
 
+def test_what_is_just_above_the_floor_is_the_floor():
+    variables = trained()
+    basis = variables["autoencoder"]["basis"]
+    code = 3 * jax.random.normal(jax.random.key(5), (50, MODEL.latent))
+    decoded = np.asarray(MODEL.decode(variables, code, SPEC))
+    edge = float(basis["low"] + (basis["high"] - basis["low"]) / 24)
+    assert np.any(decoded == basis["low"]) and not np.any((decoded > basis["low"]) & (decoded < edge))
+
+
 def test_it_begins_as_the_pca_of_its_examples():
     examples = np.random.default_rng(0).normal(size=(40, 192)) * np.geomspace(1, 0.01, 192)
     examples = (examples.reshape(40, *SPEC.shape) / 4).astype(np.float32)
