@@ -6,7 +6,10 @@ import pytest
 
 from mgen import parallel
 from mgen.contracts import LossOutput, Spec
-from mgen.training.step import averaged, create_state, make_step, make_validation
+from mgen.features import Waveform
+from mgen.training.clips import clips
+from mgen.training.step import averaged, create_state, encoder, make_step, make_validation
+from tests import toys
 from tests.toys import ToyModel
 
 SPEC = Spec(shape=(8,))
@@ -118,3 +121,23 @@ def test_one_optimiser_for_each_player():
         ValueError, match=r"optimisers: expected one for each of \['follower', 'mean'\], got \['mean'\]"
     ):
         create_state(variables, {"mean": optax.sgd(0.1)})
+
+
+class Louder(toys.ToyCorpus):
+    """Leaves it to the device to bring each wave to its label."""
+
+    def process(self, wave, labels):
+        return wave * 10 * labels[..., :1]
+
+
+def test_what_a_corpus_leaves_to_the_device_is_done_before_encoding():
+    data, features = toys.ToyData(), Waveform(sample_rate=8_000, samples=64)
+    plain, louder = toys.ToyCorpus(data, 64), Louder(data, 64)
+    rngs = [np.random.default_rng(index) for index in range(3)]
+    waves, labels = clips(plain, "train", [0, 5, 11], rngs)
+    batch = {"wave": waves, "labels": labels}
+    np.testing.assert_array_equal(encoder(features, plain)(batch), waves)
+    expected = waves * 10 * labels[:, :1]
+    np.testing.assert_allclose(encoder(features, louder)(batch), expected, rtol=1e-6)
+    rngs = [np.random.default_rng(index) for index in range(3)]
+    np.testing.assert_allclose(clips(louder, "train", [0, 5, 11], rngs)[0], expected, rtol=1e-6)
