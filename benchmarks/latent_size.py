@@ -17,7 +17,6 @@ import dataclasses
 import pathlib
 import runpy
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -37,27 +36,22 @@ def main() -> None:
     from mgen import parallel
 
     parallel.use_all_cores()
+    import jax.numpy as jnp
     import numpy as np
 
     base = runpy.run_path(str(ROOT / "configs" / "note_autoencoder.py"))["experiment"]
     data = dataclasses.replace(base.data, path=asked.notes, pitch=(60, 60), held_out="notes", blend=0.0)
-    model = dataclasses.replace(base.model, coordinates=512, width=512, components=2)
-    base = dataclasses.replace(
-        base,
-        data=data,
-        model=model,
-        batch_size=32,
-        steps=STEPS,
-        validation_sounds=0,
-        validate_every=10_000,
-        checkpoint_every=10_000,
-        preview_every=0,
-    )
+    model = dataclasses.replace(base.model, coordinates=512, within=(48, 192), width=512, components=2)
+    base = dataclasses.replace(base, data=data, model=model, batch_size=32)
     corpus = data.open(sample_rate=base.features.sample_rate, samples=base.features.samples)
     train, held_out = (_features(base, corpus, split) for split in ("train", "validation"))
     rows = []
     for size in SIZES:
-        errors = [_error(dataclasses.replace(base, seed=seed), size, held_out) for seed in SEEDS]
+        errors = []
+        for seed in SEEDS:
+            model, spec, variables = next(_trained(base, size, seed, train, (STEPS,)))
+            rebuilt = model.decode(variables, model.encode(variables, jnp.asarray(held_out), spec), spec)
+            errors.append(float(np.mean(np.square(np.asarray(rebuilt) - held_out))))
         mean, axes = _pca(train, size)
         flat = held_out.reshape(len(held_out), -1) - mean
         by_pca = float(np.mean(np.square(flat - flat @ axes.T @ axes)))
@@ -70,7 +64,7 @@ def main() -> None:
         "mean squared error of features from -1 to 1, mean of three seeds and 95 % interval"
     )
     print(record("latent_size", table=rows, seed=SEEDS[0], about=about))
-    sounds, frames = _progress(base, len(train))
+    sounds, frames = _progress(base, train)
     print(markdown(sounds))
     about = f"latent 128, notes of MIDI 60, {len(train)} to train on; an epoch is {len(train) // base.batch_size} steps"
     print(record("latent_sounds", table=sounds, seed=0, about=about))
@@ -86,67 +80,61 @@ def _features(experiment, corpus, split: str):
     return parallel.spread(experiment.features.encode, np.stack(waves))
 
 
-def _error(experiment, latent: int, held_out) -> float:
-    """Trains one autoencoder; the mean squared error of held-out features."""
-    import jax.numpy as jnp
+def _trained(experiment, latent: int, seed: int, features, stops: tuple[int, ...]):
+    """Trains on features that are encoded already: (model, spec, variables) after each of so many steps."""
+    import jax
     import numpy as np
 
-    from mgen.training.checkpoint import load
-    from mgen.training.loop import train
-    from mgen.training.step import averaged
+    from mgen import parallel
+    from mgen.contracts import Spec
+    from mgen.training.step import averaged, create_state, make_step
 
-    experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, latent=latent))
-    with tempfile.TemporaryDirectory() as folder:
-        train(experiment, pathlib.Path(folder))
-        loaded = load(pathlib.Path(folder))
-    variables = averaged(loaded.state)
-    code = experiment.model.encode(variables, jnp.asarray(held_out), loaded.spec)
-    rebuilt = np.asarray(experiment.model.decode(variables, code, loaded.spec))
-    return float(np.mean(np.square(rebuilt - held_out)))
+    model, spec = dataclasses.replace(experiment.model, latent=latent), Spec(shape=features.shape[1:])
+    optimisers = {name: own.build(stops[-1]) for name, own in experiment.optimisers.items()}
+    state = create_state(model.fit(model.init(jax.random.key(seed), spec), features, spec), optimisers)
+    losses = model.losses(spec)
+    step = parallel.replicate(
+        make_step(losses, optimisers, encode=lambda batch: batch["wave"], ema_decay=experiment.ema_decay), donate=True
+    )
+    state, rng = parallel.place(state), np.random.default_rng(seed)
+    for number in range(1, stops[-1] + 1):
+        chosen = features[rng.integers(len(features), size=experiment.batch_size)]
+        state, _ = step(state, jax.random.key(seed + 1), parallel.split({"wave": chosen}))
+        if number in stops:
+            yield model, spec, jax.device_get(averaged(state))
 
 
-def _progress(experiment, notes: int):
+def _progress(experiment, features):
     """What is decoded near zero and at random after some epochs: rows, and the features near zero for each."""
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
     from mgen import parallel
     from mgen.metrics.pitch import fundamental_frequency, note_pitch
-    from mgen.training.checkpoint import load
-    from mgen.training.loop import train
     from mgen.training.sampling import generate
-    from mgen.training.step import averaged
 
-    features, epoch = experiment.features, max(1, notes // experiment.batch_size)
-    experiment = dataclasses.replace(experiment, steps=max(EPOCHS) * epoch)
-    rows, frames = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for epochs in EPOCHS:
-            train(experiment, pathlib.Path(folder), stop_at=epochs * epoch)
-            loaded = load(pathlib.Path(folder))
-            variables, model = averaged(loaded.state), experiment.model
-            near = 0.01 * jax.random.normal(jax.random.key(0), (1, model.latent))
-            frames.append(np.asarray(model.decode(variables, near, loaded.spec))[0])
-            sound = np.asarray(
-                parallel.spread(features.decode, frames[-1][None], jax.random.split(jax.random.key(0), 1))
-            )
-            knobs = model.controls(loaded.spec)
-            settings = {knob.name: np.full(100, knob.default, np.float32) for knob in knobs}
-            random = generate(experiment, loaded.spec, variables, settings, seed=0)
-            hz = np.asarray(note_pitch(fundamental_frequency(random, sample_rate=features.sample_rate)).midi)
-            hz = 440 * 2 ** ((hz - 69) / 12)
-            near_hz = 100 * np.mean(np.abs(hz / FUNDAMENTAL_HZ - 1) < 0.01)
-            rows.append(
-                {
-                    "epochs": epochs,
-                    "harmonics near zero": _harmonics(sound[0], features.sample_rate),
-                    "random latents: median fundamental, Hz": round(float(np.nanmedian(hz)), 1),
-                    "within 1 % of 261.6 Hz, %": round(float(near_hz), 1),
-                }
-            )
-    real = jnp.asarray(loaded.state.variables["autoencoder"]["basis"]["mean"])
-    return rows, [np.asarray(real), *frames]
+    sound, epoch = experiment.features, max(1, len(features) // experiment.batch_size)
+    rows, frames = [], [features.mean(axis=0)]
+    stops = tuple(epochs * epoch for epochs in EPOCHS)
+    for epochs, (model, spec, variables) in zip(EPOCHS, _trained(experiment, 128, 0, features, stops), strict=True):
+        near = 0.01 * jax.random.normal(jax.random.key(0), (1, model.latent))
+        frames.append(np.asarray(model.decode(variables, near, spec))[0])
+        wave = np.asarray(parallel.spread(sound.decode, frames[-1][None], jax.random.split(jax.random.key(0), 1)))[0]
+        settings = {knob.name: np.full(100, knob.default, np.float32) for knob in model.controls(spec)}
+        played = dataclasses.replace(experiment, model=model)
+        random = generate(played, spec, variables, settings, seed=0)
+        midi = np.asarray(note_pitch(fundamental_frequency(random, sample_rate=sound.sample_rate)).midi)
+        hz = 440 * 2 ** ((midi - 69) / 12)
+        right = float(np.mean(np.abs(hz / FUNDAMENTAL_HZ - 1) < 0.01))
+        rows.append(
+            {
+                "epochs": epochs,
+                "harmonics near zero": _harmonics(wave, sound.sample_rate),
+                "random latents: median fundamental, Hz": round(float(np.nanmedian(hz)), 1),
+                "within 1 % of 261.6 Hz, %": round(100 * right, 1),
+            }
+        )
+    return rows, frames
 
 
 def _harmonics(wave, rate: int) -> int:

@@ -4,7 +4,8 @@
     python train.py configs/note_gan.py --data.path notes --workdir runs/note_gan
     python sample.py runs/note_gan --set pitch=60 family=flute velocity=0.8 reverb=0.5 --count 8
 
-System 003. NSynth itself will do as well, if the effects that it has words for are left out: `--data.effects low_pass`.
+System 003. NSynth itself will do as well, if the effect that it has a word for is left out:
+`--data.effects low_pass slow_attack`.
 The features are decibels of the lowest 4 kHz; the phase is found again.
 """
 

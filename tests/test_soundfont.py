@@ -114,7 +114,7 @@ def test_several_soundfonts_are_several_instruments(stand_in, tmp_path):
     corpus = NSynth(str(tmp_path / "notes")).open(sample_rate=16_000, samples=64_000)
     assert {note.instrument for note in corpus.notes("train")} == {"keyboard_acoustic_000", "keyboard_acoustic_128"}
     assert {note.instrument for note in corpus.notes("validation")} == {"organ_electronic_016", "organ_electronic_144"}
-    with pytest.raises(DataError, match="soundfonts: expected 1 to 7, got 8"):
+    with pytest.raises(DataError, match="--also: expected 1 to 7 soundfonts in all, got 8"):
         soundfont.render_notes([stand_in] * 8, tmp_path / "more", jobs=2, **asked)
 
 

@@ -35,7 +35,10 @@ def effects_as_labels(effects: Sequence[str], others: Sequence[Control]) -> tupl
         if name not in EFFECTS:
             raise DataError(f"data.effects={name}: unknown; expected some of {', '.join(EFFECTS)}")
         if name in taken:
-            raise DataError(f"data.effects={name}: the notes say themselves whether they have it; leave it out")
+            others = " ".join(effect for effect in effects if effect not in taken)
+            raise DataError(
+                f"data.effects={name}: the notes say themselves whether they have it: --data.effects {others}"
+            )
     if len(set(effects)) < len(effects):
         raise DataError(f"data.effects={' '.join(effects)}: one of them is named twice")
     return tuple(Slider(name, 0.0, 1.0, 0.0, help=EFFECTS[name]) for name in effects)

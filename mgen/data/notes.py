@@ -176,6 +176,7 @@ class NotesCorpus:
         if split == "train" and self._blend and rng.random() < self._blend:
             other = self._wave(split, rng.choice(self._alike[note.pitch]))
             loudest = abs(wave).max()
+            other *= loudest / max(abs(other).max(), SILENCE)  # so that the label is of what is loudest
             wave = wave + np.float32(10 ** (rng.uniform(_SOFTEST_DB, 0) / 20)) * other
             wave *= loudest / max(abs(wave).max(), SILENCE)
         known = _columns(self.labels[: len(self.labels) - len(self._effects)], note)

@@ -86,7 +86,7 @@ def render_notes(
         if not pathlib.Path(soundfont).is_file():
             raise DataError(f"{soundfont}: no such soundfont; Debian's lies in /usr/share/sounds/sf2/FluidR3_GM.sf2")
     if not 1 <= len(soundfonts) <= _MOST_SOUNDFONTS:
-        raise DataError(f"soundfonts: expected 1 to {_MOST_SOUNDFONTS}, got {len(soundfonts)}")
+        raise DataError(f"--also: expected 1 to {_MOST_SOUNDFONTS} soundfonts in all, got {len(soundfonts)}")
     _check("programs", programs, 0, 127)
     _check("pitches", pitches, 0, 127)
     _check("velocities", velocities, 1, LOUDEST)

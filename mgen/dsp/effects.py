@@ -75,16 +75,16 @@ def vibrato(wave: Array, amount: Array, *, sample_rate: int) -> Array:
     """
     check_shape(wave, {"...": None, "samples": None}, "wave")
     samples = wave.shape[-1]
-    time = np.arange(samples, dtype=np.float32)
+    time = np.arange(samples)
     turn = 2 * math.pi * _SWAY_HZ / sample_rate  # radians a sample
     ahead = (2.0 ** (_SWAY_CENTS * jnp.asarray(amount)[..., None] / 1200) - 1) / turn
-    place = time + ahead * (1 - np.cos(turn * time))
-    before = jnp.floor(place)
-    part = place - before
+    shift = ahead * (1 - np.cos(turn * time)).astype(np.float32)
+    before = jnp.floor(shift)
+    part = shift - before  # of the shift alone: at the end of a long wave a float32 place has no fraction left
     padded = jnp.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(1, 3)])
-    index = jnp.clip(before.astype(jnp.int32), 0, samples)
+    index = jnp.clip(np.arange(samples) + before.astype(jnp.int32), 0, samples)
     index = jnp.broadcast_to(index, wave.shape)
-    points = [jnp.take_along_axis(padded, index + shift, axis=-1) for shift in range(4)]
+    points = [jnp.take_along_axis(padded, index + offset, axis=-1) for offset in range(4)]
     return _cubic(*points, part)
 
 

@@ -18,7 +18,8 @@ sounds (R1), conditions enter by a projection and not as planes, and a running m
 
 Reference: Goodfellow et al., "Generative adversarial nets", NeurIPS 2014; Mescheder, Geiger & Nowozin, "Which training
   methods for GANs do actually converge?", ICML 2018 (R1); Miyato & Koyama, "cGANs with projection discriminator",
-  ICLR 2018; Karras et al., "Progressive growing of GANs", ICLR 2018 (deviation over the batch).
+  ICLR 2018; Azadi et al., "Discriminator rejection sampling", ICLR 2019; Karras et al., "Progressive growing of GANs",
+  ICLR 2018 (deviation over the batch).
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ class Gan:
     """Channels of both networks."""
     depth: int = 3
     """Blocks in each of them."""
+    candidates: int = 16
+    """Sounds made for each that is asked for, of which the discriminator chooses."""
     dropout: float = 0.1
     """Share of the discriminator's units that are left out in training, so that it does not learn notes by heart."""
     loss: Literal["logistic", "hinge"] = "logistic"
@@ -99,7 +102,7 @@ class Gan:
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        least = {"latent": 1, "coordinates": 1, "examples": 2, "width": 1, "depth": 0, "r1": 0}
+        least = {"latent": 1, "coordinates": 1, "examples": 2, "width": 1, "candidates": 1, "depth": 0, "r1": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
@@ -194,7 +197,12 @@ class Gan:
         columns = jnp.zeros((len(variety), 0))
         if spec.labels:
             columns = controls.columns(spec.labels, settings)
-        made = self._made(variables, rng, encode_conditions(spec, columns), variety[:, None])
+        conditions = encode_conditions(spec, columns)
+        every = jnp.tile(conditions, (self.candidates, 1))
+        made = self._made(variables, rng, every, jnp.tile(variety, self.candidates)[:, None])
+        logits = self._judged(variables, made, every).reshape(self.candidates, -1)
+        best = jnp.argmax(logits, axis=0)
+        made = made.reshape(self.candidates, *conditions.shape[:1], -1)[best, jnp.arange(len(best))]
         basis = variables["generator"]["basis"]
         return principal.within_range(basis, principal.unproject(basis, made * _balance(basis)))
 

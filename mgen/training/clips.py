@@ -8,6 +8,9 @@ import numpy as np
 
 from mgen import parallel
 from mgen.contracts import Corpus, Processed
+from mgen.training.experiment import Experiment
+
+_AT_ONCE = 256  # clips of which the waves are held together
 
 
 def clips(
@@ -29,3 +32,14 @@ def clips(
     if isinstance(corpus, Processed):
         waves = parallel.spread(corpus.process, waves, labels)
     return waves, labels
+
+
+def examples(experiment: Experiment, corpus: Corpus, count: int) -> np.ndarray:
+    """Features of clips drawn from the training split, float32 [clips, *shape], the same in every process."""
+    order = np.random.default_rng([experiment.seed, 1]).permutation(corpus.size("train"))[:count]
+    found = np.empty((len(order), *experiment.features.shape), np.float32)
+    for start in range(0, len(order), _AT_ONCE):  # waves of all at once would take as much memory again
+        some = order[start : start + _AT_ONCE]
+        waves, _ = clips(corpus, "train", some, [np.random.default_rng([experiment.seed, index]) for index in some])
+        found[start : start + len(some)] = parallel.spread(experiment.features.encode, waves)
+    return found

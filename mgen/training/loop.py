@@ -23,7 +23,7 @@ from mgen import controls, parallel
 from mgen.contracts import Corpus, Fitted, Loss, Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import CheckpointError, Checkpoints, template
-from mgen.training.clips import clips
+from mgen.training.clips import examples
 from mgen.training.experiment import Experiment, differences, to_json
 from mgen.training.health import Collapse, Watch
 from mgen.training.log import Log
@@ -31,7 +31,6 @@ from mgen.training.sampling import generate
 from mgen.training.step import TrainState, averaged, create_state, encoder, make_step
 from mgen.training.validation import Validation, means
 
-_AT_ONCE = 256  # clips of which the waves are held together
 _ATTEMPTS = 3  # after a collapse, before a run gives up
 
 
@@ -54,8 +53,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
 
     Raises:
       KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is saved.
-      TrainingError: the loss is not finite, a game collapses again and again, or a field of the experiment cannot be
-        used.
+      TrainingError: the loss is not finite, a game collapses again and again, or a field cannot be used.
       CheckpointError: the folder holds another experiment or one on other data, or only broken checkpoints.
       mgen.data.DataError: no usable data.
     """
@@ -76,9 +74,17 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
         raise TrainingError(f"--workdir {workdir}: {error.strerror}") from error
     checkpoints = Checkpoints(workdir, keep=experiment.keep_checkpoints)
     restored = _resume(checkpoints, state, experiment, spec, corpus.fingerprint)
-    if restored is None and isinstance(model, Fitted):
-        state = create_state(model.fit(state.variables, examples(experiment, corpus, model.examples), spec), optimisers)
-    state = parallel.place(restored or state)
+
+    def begin() -> TrainState:
+        variables = model.init(jax.random.key(experiment.seed), spec)
+        if isinstance(model, Fitted):
+            try:
+                variables = model.fit(variables, examples(experiment, corpus, model.examples), spec)
+            except ValueError as error:
+                raise TrainingError(f"model: cannot begin from the training clips: {error}") from error
+        return create_state(variables, optimisers)
+
+    state = parallel.place(restored or begin())
     if jax.process_index() == 0:
         (workdir / "experiment.json").write_text(json.dumps(to_json(experiment), indent=2) + "\n")
         (workdir / "data.txt").write_text(corpus.report + "\n", errors="backslashreplace")
@@ -90,7 +96,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
                     state, min(experiment.steps, stop_at or experiment.steps), stop, resumed=restored is not None
                 )
             except Collapse as collapse:
-                state, restored = run.go_back(collapse), True
+                restored = run.go_back(collapse)
+                state = parallel.place(restored or begin())
 
 
 class _Run:
@@ -113,17 +120,15 @@ class _Run:
             make_step(losses, optimisers, encode=encode, ema_decay=experiment.ema_decay), donate=True
         )
         self._validate = Validation(experiment, corpus, spec, losses)
-        self._said, self._attempt = False, 0
 
     def __call__(self, state: TrainState, end: int, stop: list[int], *, resumed: bool) -> TrainState:
         """Trains from the state's step to `end`. Raises Collapse, and what `train` raises."""
         experiment, start = self._experiment, int(state.step)
-        self._attempt = int(state.attempt)
         log = Log(self._workdir, steps=experiment.steps, start=start, active=jax.process_index() == 0)
         self._introduce(log, start, end, resumed)
-        validate, watch, meter = self._validate, Watch(self._players, start), _Meter()
+        validate, watch, meter = self._validate, self._watch(), _Meter()
         # Another attempt sees other batches and other noise: the same would collapse again.
-        seed = experiment.seed + 1_000_003 * self._attempt
+        seed = experiment.seed + 1_000_003 * len(self._collapses())
         stream = batches(self._corpus, "train", batch_size=experiment.batch_size, seed=seed, start=start)
         rng = jax.random.key(seed + 1)
         with contextlib.closing(log):
@@ -162,45 +167,41 @@ class _Run:
             log.say(self._corpus.report)
         elif start < end:
             log.say(f"going on from step {start} in {self._workdir}")
-        if not self._validate.possible and not self._said:
+        if not self._validate.possible:
             log.say("no validation: the data has nothing to spare for it")
-        self._said = True
 
-    def go_back(self, collapse: Collapse) -> TrainState:
-        """The newest checkpoint from before the collapse, as another attempt; later ones are set aside.
+    def _watch(self) -> Watch:
+        """A watch that has seen what the log says of the steps before."""
+        watch, path = Watch(self._players), self._workdir / "metrics.jsonl"
+        for line in path.read_text().splitlines() if path.exists() else ():
+            values = json.loads(line)
+            watch.remember(values.pop("step"), values)
+        return watch
+
+    def _collapses(self) -> list[str]:
+        path = self._workdir / "collapses.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def go_back(self, collapse: Collapse) -> TrainState | None:
+        """The newest checkpoint from before a collapse; later ones are set aside. None: begin anew.
 
         Raises:
-          TrainingError: there is none, or it has been tried often enough.
+          TrainingError: it has been tried often enough.
         """
-        advice = "train with lower optimisers.*.rate or a stronger model.r1 in another --workdir"
-        found = self._checkpoints.go_back(
-            collapse.healthy,
-            lambda step: self._checkpoints.restore(template(self._experiment, self._spec), step),
-        )
-        if found is None:
-            raise TrainingError(
-                f"collapsed at step {collapse.step}, before any checkpoint: {collapse.findings}; {advice}"
-            )
-        attempt = self._attempt + 1
-        words = f"step {collapse.step}: {collapse.findings}; back to step {int(found.step)}, attempt {attempt + 1}"
+        like = template(self._experiment, self._spec)
+        found = self._checkpoints.go_back(collapse.healthy, lambda step: self._checkpoints.restore(like, step))
+        attempt, step = len(self._collapses()) + 1, 0 if found is None else int(found.step)
+        words = f"step {collapse.step}: {collapse.findings}; back to step {step}, attempt {attempt + 1}"
         if jax.process_index() == 0:
             with (self._workdir / "collapses.txt").open("a") as file:
                 file.write(words + "\n")
             print(words, file=sys.stderr)
         if attempt > _ATTEMPTS:
-            raise TrainingError(f"collapsed {attempt} times, see {self._workdir / 'collapses.txt'}; {advice}")
-        return parallel.place(found.replace(attempt=np.int32(attempt)))
-
-
-def examples(experiment: Experiment, corpus: Corpus, count: int) -> np.ndarray:
-    """Features of clips drawn from the training split, float32 [clips, *shape], the same in every process."""
-    order = np.random.default_rng([experiment.seed, 1]).permutation(corpus.size("train"))[:count]
-    found = np.empty((len(order), *experiment.features.shape), np.float32)
-    for start in range(0, len(order), _AT_ONCE):  # waves of all at once would take as much memory again
-        some = order[start : start + _AT_ONCE]
-        waves, _ = clips(corpus, "train", some, [np.random.default_rng([experiment.seed, index]) for index in some])
-        found[start : start + len(some)] = parallel.spread(experiment.features.encode, waves)
-    return found
+            raise TrainingError(
+                f"collapsed {attempt} times, see {self._workdir / 'collapses.txt'}; "
+                "train with lower optimisers.*.rate or a stronger model.r1 in another --workdir"
+            )
+        return found
 
 
 def _resume(

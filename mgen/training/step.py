@@ -25,7 +25,6 @@ class TrainState:
     variables: Variables
     optimiser: dict[str, Any]  # optax state per player
     ema: dict[str, Any]  # running mean of each player's params
-    attempt: Array  # int32 scalar: how often the run went back from a collapse
 
 
 def create_state(variables: Variables, optimisers: Mapping[str, optax.GradientTransformation]) -> TrainState:
@@ -42,7 +41,6 @@ def create_state(variables: Variables, optimisers: Mapping[str, optax.GradientTr
         variables=variables,
         optimiser={player: optimisers[player].init(params[player]) for player in variables},
         ema=jax.tree.map(jnp.copy, params),  # a copy: a donated buffer must not be donated twice
-        attempt=jnp.zeros((), jnp.int32),
     )
 
 
@@ -118,7 +116,7 @@ def make_step(
             refused = jnp.where(fine, refused, 1.0)
             metrics |= {f"{player}/{name}": value for name, value in output.metrics.items()}
             metrics |= {f"{player}/loss": output.value, f"{player}/gradient_norm": norm}
-        new = TrainState(state.step + 1, variables, optimiser, ema, state.attempt)
+        new = TrainState(state.step + 1, variables, optimiser, ema)
         return new, {**jax.lax.pmean(metrics, AXIS), "refused": refused}
 
     return step
