@@ -74,7 +74,7 @@ class Synthetic(Corpus, Protocol):
 
 @runtime_checkable
 class Processed(Corpus, Protocol):
-    """A corpus whose waves are not done when they leave the host: an effect on a batch costs a device nothing."""
+    """A corpus whose waves are not done when they leave the host: the rest is done on the device, a batch at a time."""
 
     def process(self, wave: Array, labels: Array) -> Array:
         """The waves as they are to be heard, float32 [..., samples], by their labels [..., labels]; jit-able."""

@@ -5,8 +5,8 @@
 
 The outer layers are principal components of some of the training clips (`mgen.principal`) and stay as they are; both
 networks begin as the linear autoencoder of that size, which is the PCA, and learn how to be better. (The original's
-convolutions over time and frequency had to find all this from noise; on two cores they were behind a PCA after half an
-hour.)
+convolutions over time and frequency had to find all this from noise.) It is made for features in decibels: their lowest
+value is taken for a floor, and where they are high counts more.
 
 The latents of training are remembered (`mgen.latents`), so that the decoder can be asked for new notes: `sample` draws
 from a mixture of Gaussians fitted to them, and the first principal axes are sliders, in standard deviations. (The
@@ -189,8 +189,7 @@ class Autoencoder:
     def decode(self, variables: Variables, code: Array, spec: Spec) -> Array:
         """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape].
 
-        What the soft floor leaves just above the floor was meant to be the floor: it would be heard as noise, and it
-        was most of the log-spectral distance.
+        What the soft floor leaves just above the floor was meant to be the floor: it would be heard as noise.
         """
         basis = variables["autoencoder"]["basis"]
         features = self._decoded(variables, code)

@@ -4,8 +4,8 @@
       -> features [batch, frames, bins(, parts)]
     coordinates -> discriminator -> a logit, by how likely they are of a real sound and fit their conditions
 
-The game is played in principal coordinates (`mgen.principal`), which neither player has to find: so it is learnt in
-half an hour on two cores.
+The game is played in principal coordinates (`mgen.principal`), which neither player has to find. Of several candidates
+for each sound that is asked for, the discriminator chooses.
 
 The conditions are the data's labels, all of them, each its own number or numbers: of a pitch one for each semitone,
 shared between two where it lies between them, so that it can also be turned in fractions; of a choice one for each

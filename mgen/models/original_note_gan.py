@@ -3,10 +3,11 @@
     noise [batch, 100] and conditions -> 5 x 5 x 64 -> 10 -> 20 -> 40 -> 127 x 127 x 2, real and imaginary STFT
     STFT and conditions as planes -> two convolutions -> a logit
 
-With its 24 conditions these are 537,218 and 118,017 numbers, batch statistics included. Mended: the discriminator's
-output is a logit (a tanh under a cross-entropy from logits leaves the generator no gradient), real and generated clips
-are normalised apart, planes are constant and the parts of the spectrum are not shuffled. It stays what the default,
-`mgen.models.gan`, is compared with.
+With its 24 conditions (the combinations of qualities that occur) these are 537,218 and 118,017 numbers, batch
+statistics included; with other labels the first and the last layer are as wide as these ask for. Mended: the
+discriminator's output is a logit (a tanh under a cross-entropy from logits leaves the generator no gradient), real and
+generated clips are normalised apart, planes are constant and the parts of the spectrum are not shuffled. It stays what
+the default, `mgen.models.gan`, is compared with.
 
 Reference: Radford, Metz & Chintala, "Unsupervised representation learning with deep convolutional generative
   adversarial networks", ICLR 2016; Mirza & Osindero, "Conditional generative adversarial nets", 2014, arXiv:1411.1784.
