@@ -23,8 +23,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks.record import markdown, record
 
 PITCHES, NOTES, SEEDS = (48, 72), 200, (0, 1, 2)
-_SET = 600  # sounds of each set whose distance is measured
-_TAUGHT, _COORDINATES = 8_000, 256  # notes that the classifier is trained on, and what it sees of one
+_SET = 400  # sounds of each set whose distance is measured
+_TAUGHT, _COORDINATES = 4_000, 256  # notes that the classifier is trained on, and what it sees of one
 
 
 def main() -> None:

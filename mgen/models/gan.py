@@ -38,6 +38,8 @@ from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.layers import Perceptron
 
 _LOUD = 3.0  # of a condition, beside noise of spread 1
+# Share of the range above the floor that is taken for the floor: a sum of axes is never silent between the partials.
+_HAZE = 1 / 12
 
 
 class Generator(nn.Module):
@@ -204,7 +206,9 @@ class Gan:
         best = jnp.argmax(logits, axis=0)
         made = made.reshape(self.candidates, *conditions.shape[:1], -1)[best, jnp.arange(len(best))]
         basis = variables["generator"]["basis"]
-        return principal.within_range(basis, principal.unproject(basis, made * _balance(basis)))
+        features = principal.within_range(basis, principal.unproject(basis, made * _balance(basis)))
+        edge = basis["low"] + _HAZE * (basis["high"] - basis["low"])
+        return jnp.where(features < edge, basis["low"], features)
 
 
 def _balance(basis: principal.Basis) -> Array:
