@@ -5,7 +5,7 @@
     python sample.py runs/notes --set axis_1=2 --count 8
 
 NSynth itself will do as well. The features are decibels of the lowest 4 kHz; the phase is found again.
-`--data.pitch 60 60 --data.held-out notes --data.blend 0` is the original's own task, one pitch.
+`--data.pitch 60 60 --data.held-out notes --data.blend 0 --model.loudness 2` is the original's own task, one pitch.
 """
 
 import dataclasses

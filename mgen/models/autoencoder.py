@@ -90,7 +90,7 @@ class Autoencoder:
     refine: int = 30
     """Steps by which `encode` moves a latent to where it is decoded best; 0 takes the encoder's word."""
 
-    loudness: float = 2.0
+    loudness: float = 0.0
     """How much more an error counts there the louder a point is, as exp(loudness * feature); 0 for no decibels."""
 
     def __post_init__(self):
@@ -161,8 +161,8 @@ class Autoencoder:
         """float32 [batch, *spec.shape] to latents, float32 [batch, latent].
 
         The encoder guesses at once what is right for the notes it was trained on; of others the guess is mended by
-        `refine` steps down the decoder's own error. There the loud points count more, which the ear and spectral
-        convergence agree on: a decibel of a partial is more sound than a decibel of its decay.
+        `refine` steps down the decoder's own error. There loud points may count more (`loudness`): a decibel of a
+        partial is more sound than a decibel of its decay.
 
         Reference: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", ICML 2018.
         """
