@@ -243,7 +243,9 @@ def _effects(run, corpus) -> list[dict]:
     ]
 
     def numbers(waves):
-        loud = np.sqrt(np.mean(np.square(waves.reshape(len(waves), -1, rate // 100)[:, :395]), axis=-1) + 1e-12)
+        loud = np.sqrt(
+            np.mean(np.square(waves[:, : 395 * (rate // 100)].reshape(len(waves), 395, -1)), axis=-1) + 1e-12
+        )
         half = np.argmax(loud >= 0.5 * loud.max(axis=1, keepdims=True), axis=1) * 10  # ms
         tail = 20 * np.log10(loud[:, 340:390].mean(axis=1) / loud[:, 200:290].mean(axis=1))
         centroid = np.asarray(timbre(waves, sample_rate=rate).centroid)
