@@ -37,7 +37,7 @@ smoke = dataclasses.replace(
     data=Tones(clips=8, validation_clips=4),
     features=LogStft(sample_rate=8_000, frames=32, bins=64, n_fft=512, hop_length=128, n_iter=2),
     model=dataclasses.replace(
-        experiment.model, latent=4, coordinates=6, examples=8, width=16, depth=1, components=2, sliders=2
+        experiment.model, latent=2, coordinates=8, examples=8, width=256, depth=1, components=2, sliders=2
     ),
     batch_size=8,
     steps=2,
