@@ -48,6 +48,10 @@ def test_wrong_features_are_refused():
         SMALL.decode(np.zeros((40, 33)), jax.random.key(0))
     with pytest.raises(ValueError, match="features.floor_db: expected less than 0, got 3"):
         LogMel(floor_db=3)
+    with pytest.raises(
+        ValueError, match=r"expected 0 <= fmin < fmax <= 11025 \(half the sample rate\), got -1 and 11025"
+    ):
+        LogMel(fmin=-1)
     with pytest.raises(ValueError, match=r"features.bins: expected 1 to 501 \(1 \+ n_fft // 2\), got 600"):
         ComplexStft(bins=600)
     with pytest.raises(ValueError, match="features.compression: expected 0 < compression <= 1, got 2"):
