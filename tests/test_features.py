@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mgen import dsp
 from mgen.features import ComplexStft, InstantaneousFrequency, LogMel, LogStft, Waveform
 
 
@@ -122,6 +123,25 @@ def test_instantaneous_frequency_of_a_steady_tone_is_constant():
     np.testing.assert_allclose(encoded[5:-5, :, 0], LogStft(**FRAMES).encode(tone(features, hertz))[5:-5], atol=1e-5)
     with pytest.raises(ValueError, match="features.floor_db: expected less than 0, got 0"):
         InstantaneousFrequency(floor_db=0)
+
+
+def test_instantaneous_frequency_at_the_floor_turns_nothing_and_costs_no_phase():
+    features = InstantaneousFrequency(**FRAMES | {"bins": 513}, floor_db=-60.0)
+    wave = tone(features, 441.3) + tone(features, 1570.0, level=0.1)
+    place = np.linspace(0, 1, features.samples)
+    wave = wave * (
+        (place > 0.2) & (place < 0.8) & ((place < 0.4) | (place > 0.6))
+    )  # silent at both ends and in between
+    wave = wave + 1e-6 * np.random.default_rng(0).normal(size=wave.shape)  # what lies below the floor is no silence
+    spectrum = dsp.stft(wave.astype(np.float32), n_fft=1024, hop_length=256)
+    heard = np.abs(spectrum) > 256 * 1e-3
+    assert not heard[[0, 16, -1]].any() and heard[8, 28] and heard[24, 28]
+    encoded = np.asarray(features.encode(wave.astype(np.float32)))
+    assert np.all(encoded[..., 1][~heard] == 0) and np.all(encoded[..., 0][~heard] == -1)
+    kept = dsp.istft(np.where(heard, spectrum, 0), n_fft=1024, hop_length=256, length=features.samples)
+    np.testing.assert_allclose(features.decode(encoded, jax.random.key(0)), kept, atol=2e-6)
+    inside = slice(int(0.25 * features.samples), int(0.35 * features.samples))
+    np.testing.assert_allclose(kept[inside], wave[inside], atol=2e-3)
 
 
 def test_complex_stft_keeps_the_pitch():

@@ -136,6 +136,11 @@ class Decibels(Frames):
         """Power of a sine of amplitude 1 in the middle of a bin."""
         return self.full_scale**2
 
+    @property
+    def floor_power(self) -> float:
+        """Power at `floor_db`."""
+        return self.reference * 10 ** (self.floor_db / 10)
+
     def to_decibels(self, power: Array) -> Array:
         """Power, float32 of any shape, to the same shape from -1 to 1."""
         return 1 - 2 * dsp.power_to_decibels(power, reference=self.reference, floor_db=self.floor_db) / self.floor_db

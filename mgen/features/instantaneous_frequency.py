@@ -17,9 +17,10 @@ class InstantaneousFrequency(Decibels, LowestBins):
     """Decibels, and how far each phase turns from frame to frame, of the lowest `bins`: float32 [frames, bins, 2].
 
     Decibels go from -1, which is `floor_db`, to 1, a full-scale sine, as in `LogStft`; turns from -1 to 1 half a turn,
-    and are constant where a partial is steady, which is what makes them easier to learn than a phase. The first frame
-    has the phase itself. Loses everything below the floor, the frequencies from bins * sample_rate / n_fft Hz up, and
-    the samples after the last whole hop.
+    and are constant where a partial is steady, which is what makes them easier to learn than a phase. A phase at the
+    floor is noise, and not worth learning: there the turn is 0. Each other turn counts from the last frame above the
+    floor, and the first is the phase itself. Loses everything below the floor, the frequencies from
+    bins * sample_rate / n_fft Hz up, and the samples after the last whole hop.
 
     Reference: Engel et al., "GANSynth: adversarial neural audio synthesis", ICLR 2019, arXiv:1902.08710.
     """
@@ -33,11 +34,11 @@ class InstantaneousFrequency(Decibels, LowestBins):
         """float32 [..., samples] to float32 [..., frames, bins, 2]."""
         spectrum = self.stft(wave)
         power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
-        # The angle of nothing has no slope: where there is nothing it is taken of 1.
-        some = power > 0
-        phase = jnp.arctan2(jnp.where(some, spectrum.imag, 0.0), jnp.where(some, spectrum.real, 1.0)) / jnp.pi
-        before = jnp.concatenate([jnp.zeros_like(phase[..., :1, :]), phase[..., :-1, :]], axis=-2)
-        return jnp.stack([self.to_decibels(power), _principal(phase - before)], axis=-1)
+        # At the floor a phase is noise, and of nothing it has no slope: there the angle is taken of 1.
+        heard = power > self.floor_power
+        phase = jnp.arctan2(jnp.where(heard, spectrum.imag, 0.0), jnp.where(heard, spectrum.real, 1.0)) / jnp.pi
+        turns = jnp.where(heard, _principal(phase - _last_heard(phase, heard)), 0.0)
+        return jnp.stack([self.to_decibels(power), turns], axis=-1)
 
     def decode(self, features: Array, rng: Array) -> Array:
         """float32 [..., frames, bins, 2] to float32 [..., samples]; nothing is invented, `rng` is not used."""
@@ -45,6 +46,15 @@ class InstantaneousFrequency(Decibels, LowestBins):
         magnitude = jnp.sqrt(self.to_power(features[..., 0]))
         phase = jnp.pi * jnp.cumsum(features[..., 1], axis=-2)
         return self.istft(jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase)))
+
+
+def _last_heard(phase: Array, heard: Array) -> Array:
+    """The phase [..., frames, bins] at the last frame before each that was heard; 0 where none was."""
+    frame = jnp.where(heard, jnp.arange(1, phase.shape[-2] + 1)[:, None], 0)
+    # Frame 0 is before the first, so the last of those up to a frame's number is the last before the frame itself.
+    pad = [(0, 0)] * (phase.ndim - 2) + [(1, 0), (0, 0)]
+    last = jax.lax.cummax(jnp.pad(frame, pad), axis=phase.ndim - 2)[..., :-1, :]
+    return jnp.take_along_axis(jnp.pad(phase, pad), last, axis=-2)
 
 
 def _principal(turns: Array) -> Array:
