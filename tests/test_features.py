@@ -85,6 +85,14 @@ def test_log_mel_silence_comes_back_as_silence():
     assert np.abs(silence).max() == 0
 
 
+@pytest.mark.parametrize("floor_db", [-41.0, -82.0, -109.0])
+def test_silence_comes_back_as_silence_also_where_the_floor_is_rounded_up(floor_db):
+    features = LogStft(**FRAMES, floor_db=floor_db)
+    for encode in (features.encode, jax.jit(features.encode)):
+        silence = encode(np.zeros(features.samples, np.float32))
+        assert np.abs(features.decode(silence, jax.random.key(0))).max() == 0
+
+
 def test_log_mel_decode_undoes_encode_as_far_as_it_can(real_audio):
     wave, rate = soundfile.read(real_audio / "music" / "vibe_ace.ogg", dtype="float32", always_2d=True)
     features = LogMel(sample_rate=rate, frames=128, n_fft=2048, hop_length=512, n_mels=128)

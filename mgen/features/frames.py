@@ -148,4 +148,5 @@ class Decibels(Frames):
     def to_power(self, decibels: Array) -> Array:
         """Undoes `to_decibels`; what lies at the floor becomes silence."""
         power = dsp.decibels_to_power((1 - decibels) * self.floor_db / 2, reference=self.reference)
-        return jnp.where(decibels > -1, power, 0.0)
+        # The logarithm of some floors, such as -82 dB, is rounded up: without the margin silence would become sound.
+        return jnp.where(decibels > -1 + 1e-6, power, 0.0)
