@@ -115,6 +115,13 @@ def test_complex_stft_loses_only_what_it_says(compression):
     np.testing.assert_allclose(back[inner], low_tone[inner], atol=2e-3)
 
 
+def test_compression_has_a_gradient_also_of_what_is_almost_nothing():
+    features = ComplexStft(frames=9, compression=0.3)
+    for level in 10.0 ** -np.arange(0, 30, 3):
+        gradient = jax.grad(lambda x: features.encode(x).sum())(jnp.asarray(tone(features, level=level)))
+        assert np.isfinite(gradient).all(), level
+
+
 def test_instantaneous_frequency_loses_only_what_is_below_its_floor():
     full = InstantaneousFrequency(**FRAMES | {"bins": 513}, floor_db=-120.0)
     wave = np.random.default_rng(0).normal(0, 0.1, full.samples).astype(np.float32)

@@ -52,10 +52,10 @@ class ComplexStft(LowestBins):
 
 
 def _raise_magnitude(pair: Array, exponent: float) -> Array:
-    """Raises the length of [..., 2] vectors to a power, their direction kept; the gradient is finite at 0."""
+    """Raises the length of [..., 2] vectors to a power, their direction kept; at 0 the gradient is 0."""
     if exponent == 1:
         return pair
     square = jnp.sum(jnp.square(pair), axis=-1, keepdims=True)
-    some = square > 0
+    some = square > 1e-24  # 240 dB below full scale; a little lower the slope is more than float32 holds
     safe = jnp.where(some, square, 1.0)
     return jnp.where(some, pair * safe ** ((exponent - 1) / 2), 0.0)
