@@ -108,6 +108,11 @@ Control = Slider | Switch | Choice
 Settings = Mapping[str, Any]
 
 
+def variety(help: str) -> Slider:
+    """How far from the middle a model draws what it is not told: not at all at 0, as in training at 1."""
+    return Slider("variety", 0.0, 1.5, 1.0, help=help)
+
+
 def encode(labels: Sequence[Control], columns: Array) -> Array:
     """What a network is given of its labels: float32 [batch, labels] to [batch, sum of the labels' widths], in 0..1."""
     return jax.numpy.concatenate([label.encode(columns[:, i]) for i, label in enumerate(labels)], axis=1)
@@ -115,6 +120,8 @@ def encode(labels: Sequence[Control], columns: Array) -> Array:
 
 def columns(labels: Sequence[Control], settings: Settings) -> Array:
     """Settings in the order of `labels`: {name: [count]} to float32 [count, labels], the layout of batch["labels"]."""
+    if not labels:  # then there are as many sounds as values of any other control
+        return jax.numpy.zeros((len(next(iter(settings.values()))), 0))
     return jax.numpy.stack([jax.numpy.asarray(settings[label.name], jax.numpy.float32) for label in labels], axis=1)
 
 

@@ -40,6 +40,7 @@ def test_encodes_to_zero_to_one_and_one_hot():
 def test_columns_follow_the_labels():
     settings = {"key": [1.0], "bass": [0.2], "drums": [0.1], "tempo": [120.0]}
     np.testing.assert_allclose(controls.columns(KNOBS, settings), [[120, 0.1, 0.2, 1]], atol=1e-7)
+    assert controls.columns((), {"variety": np.ones(2)}).shape == (2, 0)
 
 
 def test_fixing_a_switch_turns_the_others_off_and_leaves_the_rest():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mgen import dsp
 from mgen.features import ComplexStft, InstantaneousFrequency, LogMel, LogStft, Waveform
 
 
@@ -48,6 +49,10 @@ def test_wrong_features_are_refused():
         SMALL.decode(np.zeros((40, 33)), jax.random.key(0))
     with pytest.raises(ValueError, match="features.floor_db: expected less than 0, got 3"):
         LogMel(floor_db=3)
+    with pytest.raises(
+        ValueError, match=r"expected 0 <= fmin < fmax <= 11025 \(half the sample rate\), got -1 and 11025"
+    ):
+        LogMel(fmin=-1)
     with pytest.raises(ValueError, match=r"features.bins: expected 1 to 501 \(1 \+ n_fft // 2\), got 600"):
         ComplexStft(bins=600)
     with pytest.raises(ValueError, match="features.compression: expected 0 < compression <= 1, got 2"):
@@ -80,6 +85,14 @@ def test_log_mel_silence_comes_back_as_silence():
     assert np.abs(silence).max() == 0
 
 
+@pytest.mark.parametrize("floor_db", [-41.0, -82.0, -109.0])
+def test_silence_comes_back_as_silence_also_where_the_floor_is_rounded_up(floor_db):
+    features = LogStft(**FRAMES, floor_db=floor_db)
+    for encode in (features.encode, jax.jit(features.encode)):
+        silence = encode(np.zeros(features.samples, np.float32))
+        assert np.abs(features.decode(silence, jax.random.key(0))).max() == 0
+
+
 def test_log_mel_decode_undoes_encode_as_far_as_it_can(real_audio):
     wave, rate = soundfile.read(real_audio / "music" / "vibe_ace.ogg", dtype="float32", always_2d=True)
     features = LogMel(sample_rate=rate, frames=128, n_fft=2048, hop_length=512, n_mels=128)
@@ -102,6 +115,13 @@ def test_complex_stft_loses_only_what_it_says(compression):
     np.testing.assert_allclose(back[inner], low_tone[inner], atol=2e-3)
 
 
+def test_compression_has_a_gradient_also_of_what_is_almost_nothing():
+    features = ComplexStft(frames=9, compression=0.3)
+    for level in 10.0 ** -np.arange(0, 30, 3):
+        gradient = jax.grad(lambda x: features.encode(x).sum())(jnp.asarray(tone(features, level=level)))
+        assert np.isfinite(gradient).all(), level
+
+
 def test_instantaneous_frequency_loses_only_what_is_below_its_floor():
     full = InstantaneousFrequency(**FRAMES | {"bins": 513}, floor_db=-120.0)
     wave = np.random.default_rng(0).normal(0, 0.1, full.samples).astype(np.float32)
@@ -118,6 +138,25 @@ def test_instantaneous_frequency_of_a_steady_tone_is_constant():
     np.testing.assert_allclose(encoded[5:-5, :, 0], LogStft(**FRAMES).encode(tone(features, hertz))[5:-5], atol=1e-5)
     with pytest.raises(ValueError, match="features.floor_db: expected less than 0, got 0"):
         InstantaneousFrequency(floor_db=0)
+
+
+def test_instantaneous_frequency_at_the_floor_turns_nothing_and_costs_no_phase():
+    features = InstantaneousFrequency(**FRAMES | {"bins": 513}, floor_db=-60.0)
+    wave = tone(features, 441.3) + tone(features, 1570.0, level=0.1)
+    place = np.linspace(0, 1, features.samples)
+    wave = wave * (
+        (place > 0.2) & (place < 0.8) & ((place < 0.4) | (place > 0.6))
+    )  # silent at both ends and in between
+    wave = wave + 1e-6 * np.random.default_rng(0).normal(size=wave.shape)  # what lies below the floor is no silence
+    spectrum = dsp.stft(wave.astype(np.float32), n_fft=1024, hop_length=256)
+    heard = np.abs(spectrum) > 256 * 1e-3
+    assert not heard[[0, 16, -1]].any() and heard[8, 28] and heard[24, 28]
+    encoded = np.asarray(features.encode(wave.astype(np.float32)))
+    assert np.all(encoded[..., 1][~heard] == 0) and np.all(encoded[..., 0][~heard] == -1)
+    kept = dsp.istft(np.where(heard, spectrum, 0), n_fft=1024, hop_length=256, length=features.samples)
+    np.testing.assert_allclose(features.decode(encoded, jax.random.key(0)), kept, atol=2e-6)
+    inside = slice(int(0.25 * features.samples), int(0.35 * features.samples))
+    np.testing.assert_allclose(kept[inside], wave[inside], atol=2e-3)
 
 
 def test_complex_stft_keeps_the_pitch():

@@ -3,92 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from mgen import dsp
-from mgen.arrays import check_shape
-from mgen.features.frames import check_bins, check_clip, check_positive, sine_amplitude
+from mgen.features.frames import Decibels, LowestBins
 
 Array = jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class InstantaneousFrequency:
+class InstantaneousFrequency(Decibels, LowestBins):
     """Decibels, and how far each phase turns from frame to frame, of the lowest `bins`: float32 [frames, bins, 2].
 
     Decibels go from -1, which is `floor_db`, to 1, a full-scale sine, as in `LogStft`; turns from -1 to 1 half a turn,
-    and are constant where a partial is steady, which is what makes them easier to learn than a phase. The first frame
-    has the phase itself. Loses everything below the floor, the frequencies from bins * sample_rate / n_fft Hz up, and
-    the samples after the last whole hop.
+    and are constant where a partial is steady, which is what makes them easier to learn than a phase. A phase at the
+    floor is noise, and not worth learning: there the turn is 0. Each other turn counts from the last frame above the
+    floor, and the first is the phase itself. Loses everything below the floor, the frequencies from
+    bins * sample_rate / n_fft Hz up, and the samples after the last whole hop.
 
     Reference: Engel et al., "GANSynth: adversarial neural audio synthesis", ICLR 2019, arXiv:1902.08710.
     """
 
-    sample_rate: int = 16_000
-    """Hz."""
-    frames: int = 128
-    """Frames of a clip."""
-    bins: int = 512
-    """Lowest bins that are kept, of 1 + n_fft // 2."""
-    n_fft: int = 2048
-    """Samples of a frame."""
-    hop_length: int = 512
-    """Samples between frames."""
-    window: Literal["hann", "hamming"] = "hann"
-    """Window of a frame."""
-    floor_db: float = -80.0
-    """Quietest value kept, decibels below a full-scale sine."""
-
-    def __post_init__(self):
-        """Refuses more bins than there are, and sizes of which no spectrogram can be made."""
-        check_positive(self, "sample_rate", "frames", "bins", "n_fft", "hop_length")
-        check_clip(self)
-        check_bins(self)
-        if self.floor_db >= 0:
-            raise ValueError(f"features.floor_db: expected less than 0, got {self.floor_db}")
-
     @property
-    def samples(self) -> int:
-        """Samples of a clip: frames are centred, so the first and the last lie on its ends."""
-        return (self.frames - 1) * self.hop_length
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(frames, bins, 2)."""
-        return (self.frames, self.bins, 2)
+    def axes(self) -> dict[str, int]:
+        """Frames, bins, and 2 parts: decibels and turns."""
+        return {**super().axes, "parts": 2}
 
     def encode(self, wave: Array) -> Array:
         """float32 [..., samples] to float32 [..., frames, bins, 2]."""
-        check_shape(wave, {"...": None, "samples": self.samples}, "wave")
-        spectrum = dsp.stft(wave, n_fft=self.n_fft, hop_length=self.hop_length, window=self.window)[..., : self.bins]
+        spectrum = self.stft(wave)
         power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
-        decibels = dsp.power_to_decibels(power, reference=self._reference, floor_db=self.floor_db)
-        # The angle of nothing has no slope: where there is nothing it is taken of 1.
-        some = power > 0
-        phase = jnp.arctan2(jnp.where(some, spectrum.imag, 0.0), jnp.where(some, spectrum.real, 1.0)) / jnp.pi
-        before = jnp.concatenate([jnp.zeros_like(phase[..., :1, :]), phase[..., :-1, :]], axis=-2)
-        return jnp.stack([1 - 2 * decibels / self.floor_db, _principal(phase - before)], axis=-1)
+        # At the floor a phase is noise, and of nothing it has no slope: there the angle is taken of 1.
+        heard = power > self.floor_power
+        phase = jnp.arctan2(jnp.where(heard, spectrum.imag, 0.0), jnp.where(heard, spectrum.real, 1.0)) / jnp.pi
+        turns = jnp.where(heard, _principal(phase - _last_heard(phase, heard)), 0.0)
+        return jnp.stack([self.to_decibels(power), turns], axis=-1)
 
     def decode(self, features: Array, rng: Array) -> Array:
         """float32 [..., frames, bins, 2] to float32 [..., samples]; nothing is invented, `rng` is not used."""
-        check_shape(features, {"...": None, "frames": self.frames, "bins": self.bins, "parts": 2}, "features")
-        decibels = (1 - features[..., 0]) * self.floor_db / 2
-        power = jnp.where(features[..., 0] > -1, dsp.decibels_to_power(decibels, reference=self._reference), 0.0)
+        self.check_features(features)
+        magnitude = jnp.sqrt(self.to_power(features[..., 0]))
         phase = jnp.pi * jnp.cumsum(features[..., 1], axis=-2)
-        spectrum = jax.lax.complex(jnp.sqrt(power) * jnp.cos(phase), jnp.sqrt(power) * jnp.sin(phase))
-        missing = 1 + self.n_fft // 2 - self.bins
-        spectrum = jnp.pad(spectrum, [(0, 0)] * (spectrum.ndim - 1) + [(0, missing)])
-        return dsp.istft(
-            spectrum, n_fft=self.n_fft, hop_length=self.hop_length, window=self.window, length=self.samples
-        )
+        return self.istft(jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase)))
 
-    @property
-    def _reference(self) -> float:
-        """Power of a sine of amplitude 1 in the middle of a bin."""
-        return sine_amplitude(self.window, self.n_fft) ** 2
+
+def _last_heard(phase: Array, heard: Array) -> Array:
+    """The phase [..., frames, bins] at the last frame before each that was heard; 0 where none was."""
+    frame = jnp.where(heard, jnp.arange(1, phase.shape[-2] + 1)[:, None], 0)
+    # Frame 0 is before the first, so the last of those up to a frame's number is the last before the frame itself.
+    pad = [(0, 0)] * (phase.ndim - 2) + [(1, 0), (0, 0)]
+    last = jax.lax.cummax(jnp.pad(frame, pad), axis=phase.ndim - 2)[..., :-1, :]
+    return jnp.take_along_axis(jnp.pad(phase, pad), last, axis=-2)
 
 
 def _principal(turns: Array) -> Array:

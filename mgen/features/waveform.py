@@ -7,7 +7,7 @@ import dataclasses
 import jax
 
 from mgen.arrays import check_shape
-from mgen.features.frames import check_positive
+from mgen.features.frames import check_least
 
 Array = jax.Array
 
@@ -23,7 +23,7 @@ class Waveform:
 
     def __post_init__(self):
         """Refuses sizes below 1."""
-        check_positive(self, "sample_rate", "samples")
+        check_least(self, sample_rate=1, samples=1)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -203,7 +203,7 @@ class Autoencoder:
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """How far a new note may be from the middle of all, and the principal axes."""
-        variety = controls.Slider("variety", 0.0, 1.5, 1.0, help="0 is the mean of all notes, 1 any that may be drawn")
+        variety = controls.variety("0 is the mean of all notes, 1 any that may be drawn")
         axes = min(self.sliders, self.latent)
         return (
             variety,

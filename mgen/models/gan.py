@@ -190,16 +190,12 @@ class Gan:
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, and how far from the middle the noise is drawn."""
-        variety = controls.Slider("variety", 0.0, 1.5, 1.0, help="0 is always the same sound, 1 any of the model's")
-        return (*spec.labels, variety)
+        return (*spec.labels, controls.variety("0 is always the same sound, 1 any of the model's"))
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, *spec.shape]."""
         variety = jnp.asarray(settings["variety"], jnp.float32)
-        columns = jnp.zeros((len(variety), 0))
-        if spec.labels:
-            columns = controls.columns(spec.labels, settings)
-        conditions = encode_conditions(spec, columns)
+        conditions = encode_conditions(spec, controls.columns(spec.labels, settings))
         every = jnp.tile(conditions, (self.candidates, 1))
         made = self._made(variables, rng, every, jnp.tile(variety, self.candidates)[:, None])
         logits = self._judged(variables, made, every).reshape(self.candidates, -1)

@@ -135,14 +135,14 @@ class OriginalNoteGan:
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, and how far from the middle the noise is drawn."""
-        return (*spec.labels, controls.Slider("variety", 0.0, 1.5, 1.0, help="0 is always the same sound"))
+        return (*spec.labels, controls.variety("0 is always the same sound"))
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, 127, 127, 2]."""
         variety = jnp.asarray(settings["variety"], jnp.float32)
-        columns = controls.columns(spec.labels, settings) if spec.labels else jnp.zeros((len(variety), 0))
         noise = variety[:, None] * jax.random.normal(rng, (len(variety), self.latent))
-        inputs = jnp.concatenate([noise, encode_conditions(spec, columns)], axis=1)
+        conditions = encode_conditions(spec, controls.columns(spec.labels, settings))
+        inputs = jnp.concatenate([noise, conditions], axis=1)
         return Generator().apply(variables["generator"], inputs, train=False)
 
 
