@@ -24,6 +24,7 @@ Array = jax.Array
 #: See `fresh`.
 Basis = dict[str, Any]
 
+_SOFTNESS = 1 / 24  # of the floor, in ranges of the features
 _SMALLEST = 1e-3  # of the largest scale: an axis that the examples never used is not blown up
 
 
@@ -126,17 +127,18 @@ def unproject(basis: Basis, coordinates: Array) -> Array:
     return (basis["frames"] @ core @ basis["bins"].T).reshape(-1, *basis["mean"].shape) + basis["mean"]
 
 
-def within_range(basis: Basis, features: Array, *, softness: float = 0.0) -> Array:
-    """Features no lower and no higher than the examples' were.
+def rebuild(basis: Basis, coordinates: Array) -> Array:
+    """Coordinates float32 [batch, count] to features float32 [batch, *shape] in the examples' range.
 
-    Args:
-      basis: of `fit`.
-      features: float32 [batch, *shape].
-      softness: 0 cuts off; above it, the lowest value is approached as slowly as this share of the range, so that
-        there is a gradient everywhere. Most of a spectrogram lies at its floor, and below it anything is right: a
-        network that knows need not draw a sum of axes that is flat there.
+    The lowest value is approached slowly, so that there is a gradient everywhere. Most of a spectrogram lies at its
+    floor, and below it anything is right: a network that knows need not draw a sum of axes that is flat there.
     """
-    if softness:
-        width = softness * (basis["high"] - basis["low"])
-        features = basis["low"] + width * jax.nn.softplus((features - basis["low"]) / width)
-    return jnp.clip(features, basis["low"], basis["high"])
+    low, high = basis["low"], basis["high"]
+    width = _SOFTNESS * (high - low)
+    return jnp.clip(low + width * jax.nn.softplus((unproject(basis, coordinates) - low) / width), low, high)
+
+
+def silence_floor(basis: Basis, features: Array) -> Array:
+    """Features with their floor where `rebuild` came only near it: it would be heard as noise between the partials."""
+    low = basis["low"]
+    return jnp.where(features < low + _SOFTNESS * (basis["high"] - low), low, features)

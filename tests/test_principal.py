@@ -1,5 +1,7 @@
 """Principal coordinates against a plain PCA, and what is done where there are few examples."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -67,16 +69,27 @@ def test_equal_examples_give_numbers_still():
     np.testing.assert_allclose(principal.unproject(basis, principal.project(basis, examples)), examples, atol=1e-6)
 
 
-def test_range_is_that_of_the_examples():
+def test_rebuilt_features_keep_to_the_range_of_the_examples_and_come_softly_to_its_floor():
     examples = clips()
     basis = fitted(examples, 30)
-    far = examples * 3
-    held = np.asarray(principal.within_range(basis, far))
-    np.testing.assert_allclose(held, np.clip(far, examples.min(), examples.max()), atol=1e-6)
-    soft = np.asarray(principal.within_range(basis, far, softness=0.05))
-    middle = (far > examples.min() + 0.5 * np.ptp(examples)) & (far < examples.max())
-    np.testing.assert_allclose(soft[middle], far[middle], atol=1e-3)
-    assert soft.min() >= examples.min() and soft.max() <= examples.max()
+    low, high = examples.min(), examples.max()
+    coordinates = 3 * principal.project(basis, examples)
+    far = np.asarray(principal.unproject(basis, coordinates))
+    rebuilt = np.asarray(principal.rebuild(basis, coordinates))
+    assert rebuilt.min() >= low and rebuilt.max() <= high and np.any(far < low) and np.any(far > high)
+    middle = (far > low + 0.5 * (high - low)) & (far < high)
+    np.testing.assert_allclose(rebuilt[middle], far[middle], atol=1e-3)
+    slope = jax.grad(lambda shift: jnp.sum(principal.rebuild({**basis, "mean": basis["mean"] + shift}, coordinates)))
+    assert np.isfinite(slope(0.0)) and slope(-0.1 * (high - low)) > 0
+
+
+def test_what_is_just_above_the_floor_is_the_floor():
+    basis = fitted(clips(), 3)
+    low, size = float(basis["low"]), float(basis["high"] - basis["low"])
+    given = low + size * jnp.array([0.0, 0.01, 0.04, 0.05, 1.0])
+    np.testing.assert_allclose(
+        principal.silence_floor(basis, given), low + size * np.array([0, 0, 0, 0.05, 1]), atol=1e-6
+    )
 
 
 def test_a_fresh_basis_has_the_sizes_of_a_fitted_one():

@@ -31,7 +31,6 @@ from mgen import controls, latents, principal
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.layers import Perceptron
 
-_SOFTNESS = 1 / 24  # of the floor, in ranges of the features
 _REFINE_RATE = 0.1  # of latents, whose spread is about 1
 
 
@@ -187,19 +186,13 @@ class Autoencoder:
         return code
 
     def decode(self, variables: Variables, code: Array, spec: Spec) -> Array:
-        """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape].
-
-        What the soft floor leaves just above the floor was meant to be the floor: it would be heard as noise.
-        """
-        basis = variables["autoencoder"]["basis"]
-        features = self._decoded(variables, code)
-        edge = basis["low"] + _SOFTNESS * (basis["high"] - basis["low"])
-        return jnp.where(features < edge, basis["low"], features)
+        """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape]."""
+        return principal.silence_floor(variables["autoencoder"]["basis"], self._decoded(variables, code))
 
     def _decoded(self, variables: Variables, code: Array) -> Array:
         own = variables["autoencoder"]
         white = self._networks(own["basis"])[1].apply({"params": own["params"]["decoder"]}, code)
-        return _features(own["basis"], white)
+        return principal.rebuild(own["basis"], white * own["basis"]["scale"])
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """How far a new note may be from the middle of all, and the principal axes."""
@@ -223,8 +216,3 @@ class Autoencoder:
             turned = jnp.stack([jnp.asarray(settings[f"axis_{i + 1}"], jnp.float32) for i in range(count)], axis=1)
             code = code + turned @ latents.axes(memory, count)
         return self.decode(variables, code, spec)
-
-
-def _features(basis: principal.Basis, white: Array) -> Array:
-    """Whitened coordinates, float32 [batch, coordinates], to features with a soft floor."""
-    return principal.within_range(basis, principal.unproject(basis, white * basis["scale"]), softness=_SOFTNESS)
