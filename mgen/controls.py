@@ -41,12 +41,12 @@ class Slider:
         return value
 
     def show(self, value: float) -> float | str:
-        """The value as a person would type it."""
-        return float(f"{value:.4g}")
+        """The value as a person would type it, whole: read again it is the same float32."""
+        return float(str(np.float32(value)))
 
     def draw(self, rng: np.random.Generator) -> float:
-        """A value at random."""
-        return float(rng.uniform(self.low, self.high))
+        """A value at random, of few digits."""
+        return min(max(_few_digits(rng.uniform(self.low, self.high)), self.low), self.high)
 
     def encode(self, column: Array) -> Array:
         """A column [batch] in the control's unit to network input [batch, width], 0 at `low` and 1 at `high`."""
@@ -103,6 +103,10 @@ class Choice:
         return (1 - distance).clip(0)
 
 
+def _few_digits(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
 Control = Slider | Switch | Choice
 #: Control name to its values in the control's unit, float32 [count]; of a Choice, the indices.
 Settings = Mapping[str, Any]
@@ -136,12 +140,35 @@ def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, 
         name, equals, text = word.partition("=")
         if not equals:
             raise ValueError(f"{word}: expected name=value, for example {next(iter(known), 'name')}=1")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            guess = f"; did you mean '{near[0]}'?" if near else ""
-            raise ValueError(f"no control is named '{name}'{guess} The controls are: {', '.join(known) or 'none'}")
-        values[name] = known[name].parse(text)
+        values[name] = _named(known, name).parse(text)
     return values
+
+
+def _named(known: Mapping[str, Control], name: str) -> Control:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        guess = f"; did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"no control is named '{name}'{guess} The controls are: {', '.join(known) or 'none'}")
+    return known[name]
+
+
+def settings_of(controls: Sequence[Control], rows: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
+    """Settings from what `shown` gave, or a page: for each sound, controls with numbers or names of options.
+
+    Returns:
+      {control name: float32 [rows]}; what a row does not name is at its default.
+
+    Raises:
+      ValueError: as in `parse`.
+    """
+    known = {control.name: control for control in controls}
+    settled = []
+    for row in rows:
+        values = {name: control.default for name, control in known.items()}
+        for name, value in row.items():
+            values[name] = _named(known, name).parse(value if isinstance(value, str) else repr(value))
+        settled.append(values)
+    return {name: np.asarray([values[name] for values in settled], np.float32) for name in known}
 
 
 def settle(
@@ -166,7 +193,7 @@ def settle(
             row |= {control.name: control.draw(rng) for control in controls}
             row |= dict.fromkeys(switches, 0.0)
             on = rng.permutation(len(switches))[:2]
-            row |= {switches[i]: level for i, level in zip(on, (1.0, rng.uniform(0.2, 1.0)), strict=False)}
+            row |= {switches[i]: level for i, level in zip(on, (1.0, _few_digits(rng.uniform(0.2, 1.0))), strict=False)}
         rows.append(row | dict(fixed))
     return {name: np.asarray([row[name] for row in rows], np.float32) for name in default}
 

@@ -41,7 +41,7 @@ def test_help_names_the_verbs(run):
     assert run("trian") == (
         2,
         "",
-        "mgen: no verb 'trian'; the verbs are train, sample, invert, evaluate, render-notes\n",
+        f"mgen: no verb 'trian'; the verbs are {', '.join(commands.VERBS)}\n",
     )
 
 

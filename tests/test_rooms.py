@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "metrics": {"arrays", "dsp"},
     "evaluation": {"arrays", "contracts", "controls", "parallel", "audio", "dsp", "pictures", "metrics", "training"},
     "training": {"arrays", "contracts", "controls", "parallel", "audio", "pictures", "metrics", "data"},
+    "studio": {"audio", "controls", "dsp", "training"},
     "commands": {
         "arrays",
         "contracts",
@@ -40,6 +41,7 @@ MAY_IMPORT = {
         "data",
         "training",
         "evaluation",
+        "studio",
     },
     "__main__": {"commands"},
     "__init__": set(),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 VERBS = {
     "train": "train an experiment, or go on with one that was stopped",
     "sample": "make sounds from a trained experiment",
+    "studio": "turn a run's controls on a local page, and hear them at once",
     "invert": "sound to a spectrogram and back, to hear what is lost",
     "evaluate": "measure what a run makes, beside real sound",
     "render-notes": "play a soundfont's notes, to train on",
