@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 import runpy
 import sys
@@ -36,7 +37,6 @@ def main() -> None:
     from mgen import parallel
 
     parallel.use_all_cores()
-    import jax.numpy as jnp
     import numpy as np
 
     base = runpy.run_path(str(ROOT / "configs" / "note_autoencoder.py"))["experiment"]
@@ -50,7 +50,7 @@ def main() -> None:
         errors = []
         for seed in SEEDS:
             model, spec, variables = next(_trained(base, size, seed, train, (STEPS,)))
-            rebuilt = model.decode(variables, model.encode(variables, jnp.asarray(held_out), spec), spec)
+            rebuilt = _given_back(model, spec)(variables, held_out)
             errors.append(float(np.mean(np.square(np.asarray(rebuilt) - held_out))))
         mean, axes = _pca(train, size)
         flat = held_out.reshape(len(held_out), -1) - mean
@@ -69,6 +69,14 @@ def main() -> None:
     about = f"latent 128, notes of MIDI 60, {len(train)} to train on; an epoch is {len(train) // base.batch_size} steps"
     print(record("latent_sounds", table=sounds, seed=0, about=about))
     _draw(rows, frames)
+
+
+@functools.lru_cache
+def _given_back(model, spec):
+    """Features through a model's latents, compiled once for each size."""
+    import jax
+
+    return jax.jit(lambda variables, part: model.decode(variables, model.encode(variables, part, spec), spec))
 
 
 def _features(experiment, corpus, split: str):
