@@ -5,10 +5,10 @@
 Of 200 notes of pitches 48 to 72 and all families, for each of three seeds: how many have the pitch that was asked for
 (within 50 cents), by mgen's metric and by librosa's pYIN; how many are taken for the asked family by a classifier that
 was trained on real notes, beside real notes of instruments it has not heard; how many keep the pitch where the family
-is halfway between two. The Frechet distance to held-out notes (as of endlessly many, see `frechet_infinity`; all sounds
-brought to one level; in three ways, see _HEARD), beside the autoencoder's prior (--prior), two baselines, and other
-held-out notes as they are and as the GAN's features give them back. And what the effects do, on generated notes and on
-real ones that were given them.
+is halfway between any two. The Frechet distance to held-out notes (as of endlessly many, see `frechet_infinity`; all
+sounds brought to one level; in three ways, see _HEARD), beside the autoencoder's prior (--prior), two baselines, and
+other held-out notes as they are and as the GAN's features give them back. And what the effects do, on generated notes
+and on real ones that were given them.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def _asked(run, classifier, families, seed: int) -> dict[str, float]:
     numbers = {"pitch right, %": _right(_pitch(waves, rate), pitch)}
     numbers["pitch right by pYIN, %"] = _right(_pyin(waves, rate), pitch)
     numbers["family right, %"] = round(100 * float(np.mean(classifier(waves) == family)), 1)
-    between = _settings(run, NOTES, pitch=pitch, family=rng.integers(len(families) - 1, size=NOTES) + 0.5)
+    other = (family + rng.integers(1, len(families), size=NOTES)) % len(families)
+    between = _settings(run, NOTES, pitch=pitch, family=family, family_to=other, family_mix=0.5)
     numbers["pitch right between two families, %"] = _right(_pitch(_played(run, between, seed), rate), pitch)
     return numbers
 

@@ -54,6 +54,15 @@ class Slider:
 
 
 @dataclasses.dataclass(frozen=True)
+class Aside(Slider):
+    """A slider of how a model is played and not of what: it stays where it is when settings are drawn at random."""
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """The default."""
+        return self.default
+
+
+@dataclasses.dataclass(frozen=True)
 class Switch:
     """Off at 0 and on at 1; a fraction is part of the way."""
 
@@ -112,9 +121,9 @@ Control = Slider | Switch | Choice
 Settings = Mapping[str, Any]
 
 
-def variety(help: str) -> Slider:
+def variety(help: str) -> Aside:
     """How far from the middle a model draws what it is not told: not at all at 0, as in training at 1."""
-    return Slider("variety", 0.0, 1.5, 1.0, help=help)
+    return Aside("variety", 0.0, 1.5, 1.0, help=help)
 
 
 def encode(labels: Sequence[Control], columns: Array) -> Array:

@@ -74,3 +74,9 @@ def test_says_what_each_control_is():
     values = controls.shown(KNOBS, settings, 0)
     assert values == {"tempo": 120, "drums": 0, "bass": 0.5, "key": "E"}
     assert controls.caption(values) == "tempo=120 bass=0.5 key=E"
+
+
+def test_how_a_model_is_played_is_not_drawn():
+    knobs = (controls.Slider("a"), controls.variety("spread"))
+    settings = controls.settle(knobs, {}, count=20, rng=np.random.default_rng(0), vary=True)
+    assert np.ptp(settings["a"]) > 0.5 and np.all(settings["variety"] == 1)

@@ -189,13 +189,22 @@ class Gan:
         return self._networks()[1].apply({"params": params}, coordinates, conditions, train=key is not None, rngs=rngs)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
-        """The data's labels, and how far from the middle the noise is drawn."""
-        return (*spec.labels, controls.variety("0 is always the same sound, 1 any of the model's"))
+        """The data's labels, a second option for each choice and how far towards it, and the spread of the noise."""
+        between = []
+        for label in spec.labels:
+            if isinstance(label, controls.Choice):
+                between.append(
+                    dataclasses.replace(label, name=f"{label.name}_to", help=f"where {label.name}_mix leads")
+                )
+                help = f"0 is {label.name}, 1 is {label.name}_to, and between them something of both"
+                between.append(controls.Aside(f"{label.name}_mix", 0.0, 1.0, 0.0, help=help))
+        variety = controls.variety("0 is always the same sound, 1 any of the model's")
+        return (*spec.labels, *between, variety)
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, *spec.shape]."""
         variety = jnp.asarray(settings["variety"], jnp.float32)
-        conditions = encode_conditions(spec, controls.columns(spec.labels, settings))
+        conditions = _between(spec, settings)
         basis = variables["generator"]["basis"]
 
         def candidate(key: Array) -> tuple[Array, Array]:
@@ -215,6 +224,17 @@ def _balance(basis: principal.Basis) -> Array:
     """
     scale = basis["scale"]
     return jnp.sqrt(scale * jnp.mean(scale))
+
+
+def _between(spec: Spec, settings: controls.Settings) -> Array:
+    """Conditions float32 [count, conditions], of each choice part of the way from one option to another."""
+    conditions = first = encode_conditions(spec, controls.columns(spec.labels, settings))
+    for label in spec.labels:
+        if isinstance(label, controls.Choice):
+            other = {**settings, label.name: settings[f"{label.name}_to"]}
+            step = encode_conditions(spec, controls.columns(spec.labels, other)) - first
+            conditions = conditions + jnp.asarray(settings[f"{label.name}_mix"], jnp.float32)[:, None] * step
+    return conditions
 
 
 def _heard(basis: principal.Basis, made: Array) -> Array:

@@ -62,8 +62,7 @@ class Player:
             "step": self.step,
             "seconds": features.samples / features.sample_rate,
             "controls": [
-                {"kind": type(knob).__name__.lower()} | {**dataclasses.asdict(knob), **_range(knob)}
-                for knob in self.knobs
+                {"kind": type(knob).__name__.lower(), **dataclasses.asdict(knob), **_range(knob)} for knob in self.knobs
             ],
             "start": self._start(),
         }

@@ -163,9 +163,11 @@ const clamp = (value, { low, high }) => tidy(Math.min(high, Math.max(low, value)
 function drawn() {
   const values = {}, switches = session.about.controls.filter((control) => control.kind === "switch");
   for (const control of session.about.controls) {
-    values[control.name] = isChoice(control)
-      ? control.options[Math.floor(Math.random() * control.options.length)]
-      : clamp(control.low + Math.random() * (control.high - control.low), control);
+    values[control.name] = control.kind === "aside" // how a model is played, not what
+      ? control.default
+      : isChoice(control)
+        ? control.options[Math.floor(Math.random() * control.options.length)]
+        : clamp(control.low + Math.random() * (control.high - control.low), control);
   }
   const on = switches.map(({ name }) => [Math.random(), name]).sort((a, b) => a[0] - b[0]).map(([, name]) => name);
   on.forEach((name, place) => { values[name] = place === 0 ? 1 : place === 1 ? tidy(0.2 + 0.8 * Math.random()) : 0; });
