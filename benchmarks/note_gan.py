@@ -1,6 +1,6 @@
 """What a conditional GAN of notes plays when it is asked for a note: the pitch, the family, the effects, the likeness.
 
-    python benchmarks/note_gan.py runs/note_gan --prior runs/notes [--data-path NOTES] [--name note_gan]
+    python benchmarks/note_gan.py runs/note_gan --prior runs/notes [--step N] [--data-path NOTES] [--name note_gan]
 
 Of 200 notes of pitches 48 to 72 and all families, for each of three seeds: how many have the pitch that was asked for
 (within 50 cents), by mgen's metric and by librosa's pYIN; how many are taken for the asked family by a classifier that
@@ -39,6 +39,7 @@ def main() -> None:
     """Prints the tables and writes benchmarks/results/NAME.json, NAME_distances.json and NAME_effects.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdir", type=pathlib.Path)
+    parser.add_argument("--step", type=int, help="checkpoint of it; the newest if not given")
     parser.add_argument("--prior", type=pathlib.Path, help="run of an autoencoder of the same notes")
     parser.add_argument("--data-path", help="where the notes lie now")
     parser.add_argument("--name", default="note_gan")
@@ -50,7 +51,7 @@ def main() -> None:
 
     from mgen.training.checkpoint import load
 
-    run = load(asked.workdir)
+    run = load(asked.workdir, step=asked.step)
     features, data = run.experiment.features, run.experiment.data
     data = data if asked.data_path is None else dataclasses.replace(data, path=asked.data_path)
     corpus = data.open(sample_rate=features.sample_rate, samples=features.samples)
@@ -259,8 +260,8 @@ def _effects(run, corpus) -> list[dict]:
         )
         half = np.argmax(loud >= 0.5 * loud.max(axis=1, keepdims=True), axis=1) * 10  # ms
         tail = 20 * np.log10(loud[:, 340:390].mean(axis=1) / loud[:, 200:290].mean(axis=1))
-        centroid = np.asarray(timbre(waves, sample_rate=rate).centroid)
-        return {"low_pass": centroid, "slow_attack": half, "reverb": tail}
+        rolloff = np.asarray(timbre(waves, sample_rate=rate).rolloff)
+        return {"low_pass": rolloff, "slow_attack": half, "reverb": tail}
 
     count = 64
     rng = np.random.default_rng(0)
@@ -270,7 +271,7 @@ def _effects(run, corpus) -> list[dict]:
     order = [label.name for label in corpus.labels]
     rows = []
     for name, what in (
-        ("low_pass", "spectral centroid, Hz"),
+        ("low_pass", "below which 85 % of the magnitude is, Hz"),
         ("slow_attack", "time to half of the loudest, ms"),
         ("reverb", "after the release, dB to before"),
     ):
