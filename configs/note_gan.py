@@ -6,7 +6,7 @@
 
 System 003. NSynth itself will do as well, if the effect that it has a word for is left out:
 `--data.effects low_pass slow_attack`.
-The features are decibels; the phase is found again.
+The features are decibels of the lowest 4 kHz; the phase is found again.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ from mgen.training.optimisers import Adam
 
 experiment = Experiment(
     data=NSynth(peak=None, effects=("low_pass", "slow_attack", "reverb")),
-    features=LogStft(sample_rate=16_000, frames=128, bins=1024, n_fft=2048, hop_length=512),
+    features=LogStft(sample_rate=16_000, frames=128, bins=512, n_fft=2048, hop_length=512),
     model=Gan(),
     optimisers={
         "discriminator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
         "generator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
     },
     batch_size=64,
-    steps=2_600,
+    steps=4_000,
     ema_decay=0.999,
     log_every=20,
     validate_every=500,

@@ -138,7 +138,7 @@ def rebuild(basis: Basis, coordinates: Array) -> Array:
     return jnp.clip(low + width * jax.nn.softplus((unproject(basis, coordinates) - low) / width), low, high)
 
 
-def silence_floor(basis: Basis, features: Array) -> Array:
-    """Features with their floor where `rebuild` came only near it: it would be heard as noise between the partials."""
+def silence_floor(basis: Basis, features: Array, *, share: float = _SOFTNESS) -> Array:
+    """Features at their floor wherever they are within a share of the range from it: it would be heard as noise."""
     low = basis["low"]
-    return jnp.where(features < low + _SOFTNESS * (basis["high"] - low), low, features)
+    return jnp.where(features < low + share * (basis["high"] - low), low, features)

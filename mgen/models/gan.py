@@ -4,9 +4,8 @@
       -> features [batch, frames, bins(, parts)]
     coordinates -> discriminator -> a logit, by how likely they are of a real sound and fit their conditions
 
-The game is played in principal coordinates (`mgen.principal`), which neither player has to find, and of what they sound
-like: the discriminator sees the coordinates of a spectrogram with its floor. Of several candidates for each sound that
-is asked for, it chooses.
+The game is played in principal coordinates (`mgen.principal`), which neither player has to find. Of several candidates
+for each sound that is asked for, the discriminator chooses.
 
 The conditions are the data's labels, all of them, each its own number or numbers: of a pitch one for each semitone,
 shared between two where it lies between them, so that it can also be turned in fractions; of a choice one for each
@@ -39,6 +38,8 @@ from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.layers import Perceptron
 
 _LOUD = 3.0  # of a condition, beside noise of spread 1
+# Share of the range above the floor that is taken for the floor: a sum of axes is never silent between the partials.
+_HAZE = 1 / 12
 
 
 class Generator(nn.Module):
@@ -146,7 +147,7 @@ class Gan:
         conditions = encode_conditions(spec, batch["labels"])
         basis = variables["generator"]["basis"]
         real = principal.project(basis, batch["features"]) / _balance(basis)
-        made = _heard(basis, jax.lax.stop_gradient(self._made(variables, rng, conditions)))
+        made = jax.lax.stop_gradient(self._made(variables, rng, conditions))
         first, second = jax.random.split(jax.random.fold_in(rng, 1))
         real_key, made_key = (first, second) if train else (None, None)
         real_logits = self._judged(variables, real, conditions, real_key)
@@ -170,8 +171,7 @@ class Gan:
     def _generator_loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
         conditions = encode_conditions(spec, batch["labels"])
         key = jax.random.fold_in(rng, 1) if train else None
-        made = _heard(variables["generator"]["basis"], self._made(variables, rng, conditions))
-        logits = self._judged(variables, made, conditions, key)
+        logits = self._judged(variables, self._made(variables, rng, conditions), conditions, key)
         value = -jnp.mean(logits) if self.loss == "hinge" else jnp.mean(nn.softplus(-logits))
         return LossOutput(value, {})
 
@@ -205,16 +205,14 @@ class Gan:
         """float32 [count, *spec.shape]."""
         variety = jnp.asarray(settings["variety"], jnp.float32)
         conditions = _between(spec, settings)
+        every = jnp.tile(conditions, (self.candidates, 1))
+        made = self._made(variables, rng, every, jnp.tile(variety, self.candidates)[:, None])
+        logits = self._judged(variables, made, every).reshape(self.candidates, -1)
+        best = jnp.argmax(logits, axis=0)
+        made = made.reshape(self.candidates, *conditions.shape[:1], -1)[best, jnp.arange(len(best))]
         basis = variables["generator"]["basis"]
-
-        def candidate(key: Array) -> tuple[Array, Array]:
-            made = self._made(variables, key, conditions, variety[:, None])
-            return made, self._judged(variables, _heard(basis, made), conditions)
-
-        # One after another: the features of all candidates at once would not fit into memory.
-        made, logits = jax.lax.map(candidate, jax.random.split(rng, self.candidates))
-        best = made[jnp.argmax(logits, axis=0), jnp.arange(len(variety))]
-        return principal.silence_floor(basis, principal.rebuild(basis, best * _balance(basis)))
+        features = jnp.clip(principal.unproject(basis, made * _balance(basis)), basis["low"], basis["high"])
+        return principal.silence_floor(basis, features, share=_HAZE)
 
 
 def _balance(basis: principal.Basis) -> Array:
@@ -235,15 +233,6 @@ def _between(spec: Spec, settings: controls.Settings) -> Array:
             step = encode_conditions(spec, controls.columns(spec.labels, other)) - first
             conditions = conditions + jnp.asarray(settings[f"{label.name}_mix"], jnp.float32)[:, None] * step
     return conditions
-
-
-def _heard(basis: principal.Basis, made: Array) -> Array:
-    """Balanced coordinates of what is left of made ones once it is a sound, whose spectrogram has a floor.
-
-    A sum of axes is never flat where it is silent. Judged before the floor, it has to be all the same, and fails.
-    """
-    balance = _balance(basis)
-    return principal.project(basis, principal.rebuild(basis, made * balance)) / balance
 
 
 def encode_conditions(spec: Spec, columns: Array) -> Array:
