@@ -139,7 +139,7 @@ def test_other_pages_other_names_and_other_files_are_refused(client):
 def test_the_page_needs_nothing_from_elsewhere(client):
     page = client.get("/")
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-    for name in ("", "studio.js", "sound.js", "studio.css"):
+    for name in ("", "studio.js", "sound.js", "values.js", "studio.css"):
         text = client.get(f"/{name}").text
         assert "http://" not in text and "https://" not in text
 

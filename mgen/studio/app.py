@@ -85,9 +85,7 @@ def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "lo
 
     routes = [
         Route("/", _file("index.html")),
-        Route("/studio.js", _file("studio.js")),
-        Route("/sound.js", _file("sound.js")),
-        Route("/studio.css", _file("studio.css")),
+        *(Route(f"/{name}", _file(name)) for name in ("studio.js", "sound.js", "values.js", "studio.css")),
         Route("/api/runs", about),
         *(Route(f"/api/{make.__name__}", answer(make), methods=["POST"]) for make in (sound, wav, settings)),
     ]

@@ -1,6 +1,7 @@
 // The page: every run's controls, drawn from what the server says of them, with no code for any model.
 
 import { Speaker, draw, unpack } from "./sound.js";
+import { between, drawn, isChoice, nudged, tidy } from "./values.js";
 
 const SETTLED_MS = 400; // after the last movement the sound is made in full quality
 const MOST_UNDONE = 100;
@@ -67,8 +68,6 @@ function say(text, error = false) {
 }
 
 // --- Controls -------------------------------------------------------------------------------------------------------
-
-const isChoice = (control) => control.kind === "choice";
 
 function show(next) {
   session = next;
@@ -156,36 +155,6 @@ function refresh(by = null) {
   $("morph").disabled = !(session.A && session.B);
 }
 
-const tidy = (number) => Number(Number(number).toPrecision(5));
-const clamp = (value, { low, high }) => tidy(Math.min(high, Math.max(low, value)));
-
-/** Values at random; of many switches two are on, as all at once would be a crowd. */
-function drawn() {
-  const values = {}, switches = session.about.controls.filter((control) => control.kind === "switch");
-  for (const control of session.about.controls) {
-    values[control.name] = control.kind === "aside" // how a model is played, not what
-      ? control.default
-      : isChoice(control)
-        ? control.options[Math.floor(Math.random() * control.options.length)]
-        : clamp(control.low + Math.random() * (control.high - control.low), control);
-  }
-  const on = switches.map(({ name }) => [Math.random(), name]).sort((a, b) => a[0] - b[0]).map(([, name]) => name);
-  on.forEach((name, place) => { values[name] = place === 0 ? 1 : place === 1 ? tidy(0.2 + 0.8 * Math.random()) : 0; });
-  return values;
-}
-
-/** Every slider moved by up to a tenth of its way. */
-function nudged() {
-  const values = { ...session.values };
-  for (const control of session.about.controls) {
-    if (isChoice(control)) continue;
-    const off = control.kind === "switch" && values[control.name] === 0;
-    const way = 0.1 * (control.high - control.low) * (2 * Math.random() - 1);
-    if (!off) values[control.name] = clamp(values[control.name] + way, control);
-  }
-  return values;
-}
-
 // --- A, B and what lies between -------------------------------------------------------------------------------------
 
 function store(slot) {
@@ -209,22 +178,13 @@ function morph() {
   const step = () => {
     if (own !== session) return stopMorph();
     const part = Math.min(1, (performance.now() - began) / (1000 * seconds));
-    session.values = between(A.values, B.values, part);
+    session.values = between(session.about.controls, A.values, B.values, part);
     session.seed = part < 0.5 ? A.seed : B.seed;
     refresh();
     wanted();
     if (part === 1) stopMorph();
   };
   morphing = setInterval(step, 50);
-}
-
-function between(a, b, part) {
-  const values = {};
-  for (const control of session.about.controls) {
-    const [from, to] = [a[control.name], b[control.name]];
-    values[control.name] = isChoice(control) ? (part < 0.5 ? from : to) : clamp(from + part * (to - from), control);
-  }
-  return values;
 }
 
 function stopMorph() {
@@ -266,8 +226,8 @@ async function save(what, suffix) {
 const actions = {
   play: playOrStop,
   dice: () => change(session.values, Math.floor(Math.random() * 2 ** 31)),
-  random: () => change(drawn()),
-  nudge: () => change(nudged()),
+  random: () => change(drawn(session.about.controls)),
+  nudge: () => change(nudged(session.about.controls, session.values)),
   reset: () => change({ ...session.about.start }, 0),
   undo: () => {
     stopMorph();
