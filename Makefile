@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint clean
+.PHONY: setup studio demo test lint clean
 
 setup: $(VENV)/.installed
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2  # the suite is compilation, which two processes halve
+
+studio: setup  # what the page needs; then mgen studio runs/NAME
+	$(call install,.[studio])
 
 demo: setup
 	$(BIN)/python train.py configs/demo.py --workdir runs/demo

@@ -120,7 +120,7 @@ def _asked(run, classifier, families, seed: int) -> dict[str, float]:
     numbers["pitch right by pYIN, %"] = _right(_pyin(waves, rate), pitch)
     numbers["family right, %"] = round(100 * float(np.mean(classifier(waves) == family)), 1)
     other = (family + rng.integers(1, len(families), size=NOTES)) % len(families)
-    between = _settings(run, NOTES, pitch=pitch, family=family, family_to=other, family_mix=0.5)
+    between = _settings(run, NOTES, pitch=pitch, family=family, family_to=1 + other, family_mix=0.5)
     numbers["pitch right between two families, %"] = _right(_pitch(_played(run, between, seed), rate), pitch)
     return numbers
 
@@ -176,6 +176,7 @@ def _taught(run, corpus, families):
     It sees the principal coordinates of decibels of notes at one level.
     """
     import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -196,7 +197,7 @@ def _taught(run, corpus, families):
         return seen(waves), np.array([families.index(corpus.notes(split)[i].family) for i in chosen])
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it stops after 60 rounds, converged or not
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it stops after 60 rounds, converged or not
         model = make_pipeline(StandardScaler(), MLPClassifier((256,), alpha=1.0, max_iter=60, random_state=0))
         model.fit(*read("train", _TAUGHT))
     held_out = round(100 * float(model.score(*read("validation", 1_000))), 1)

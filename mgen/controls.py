@@ -42,7 +42,7 @@ class Slider:
 
     def show(self, value: float) -> float | str:
         """The value as a person would type it, whole: read again it is the same float32."""
-        return float(str(np.float32(value)))
+        return min(max(float(str(np.float32(value))), self.low), self.high)  # 1/3 as float32 is more than 1/3
 
     def draw(self, rng: np.random.Generator) -> float:
         """A value at random, of few digits."""
@@ -51,15 +51,6 @@ class Slider:
     def encode(self, column: Array) -> Array:
         """A column [batch] in the control's unit to network input [batch, width], 0 at `low` and 1 at `high`."""
         return ((column - self.low) / (self.high - self.low))[:, None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Aside(Slider):
-    """A slider of how a model is played and not of what: it stays where it is when settings are drawn at random."""
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """The default."""
-        return self.default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,14 +107,30 @@ def _few_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+class Aside:
+    """Mixed into a control of how a model is played and not of what: nothing at random moves it."""
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """The default."""
+        return float(self.default)
+
+
+class AsideSlider(Aside, Slider):
+    """A slider that nothing at random moves."""
+
+
+class AsideChoice(Aside, Choice):
+    """A choice that nothing at random moves."""
+
+
 Control = Slider | Switch | Choice
 #: Control name to its values in the control's unit, float32 [count]; of a Choice, the indices.
 Settings = Mapping[str, Any]
 
 
-def variety(help: str) -> Aside:
+def variety(help: str) -> AsideSlider:
     """How far from the middle a model draws what it is not told: not at all at 0, as in training at 1."""
-    return Aside("variety", 0.0, 1.5, 1.0, help=help)
+    return AsideSlider("variety", 0.0, 1.5, 1.0, help=help)
 
 
 def encode(labels: Sequence[Control], columns: Array) -> Array:
@@ -208,9 +215,11 @@ def settle(
 
 
 def caption(values: Mapping[str, float | str]) -> str:
-    """Settings in one line, what is off left out: `pattern=house drums=1 bass=0.5`."""
+    """Settings in one line, what is off or none left out: `pattern=house drums=1 bass=0.5`."""
     return " ".join(
-        f"{name}={value if isinstance(value, str) else f'{value:g}'}" for name, value in values.items() if value
+        f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+        for name, value in values.items()
+        if value and value != "none"
     )
 
 

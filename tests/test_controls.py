@@ -77,6 +77,14 @@ def test_says_what_each_control_is():
 
 
 def test_how_a_model_is_played_is_not_drawn():
-    knobs = (controls.Slider("a"), controls.variety("spread"))
+    knobs = (controls.Slider("a"), controls.variety("spread"), controls.AsideChoice("to", ("none", "b")))
     settings = controls.settle(knobs, {}, count=20, rng=np.random.default_rng(0), vary=True)
-    assert np.ptp(settings["a"]) > 0.5 and np.all(settings["variety"] == 1)
+    assert np.ptp(settings["a"]) > 0.5 and np.all(settings["variety"] == 1) and np.all(settings["to"] == 0)
+    assert controls.caption(controls.shown(knobs, settings, 0)).split()[1:] == ["variety=1"]
+
+
+def test_what_is_shown_can_be_read_again():
+    third = controls.Slider("third", 0.0, 1 / 3, 1 / 3)
+    assert third.parse(str(third.show(np.float32(1 / 3)))) == 1 / 3
+    drawn = np.random.default_rng(0).uniform(0, 1, 50).astype(np.float32)
+    assert all(np.float32(controls.Slider("a").show(value)) == value for value in drawn)

@@ -134,15 +134,16 @@ def test_a_sample_follows_its_settings_and_its_noise():
         {"pitch": 61.0},
         {"pitch": 60.5},
         {"family": 1},
-        {"family_to": 1, "family_mix": 0.5},
+        {"family_to": 2, "family_mix": 0.5},
         {"velocity": 0.1},
         {"bright": 1.0},
         {"variety": 0.5},
     ):
         assert np.any(made(**values) != made()), values
     assert np.any(made(key=1) != made())
-    np.testing.assert_array_equal(made(family_to=1), made())  # nothing of it is wanted
-    np.testing.assert_allclose(made(family=0, family_to=1, family_mix=1.0), made(family=1), atol=1e-5)
+    np.testing.assert_array_equal(made(family_mix=1.0), made())  # towards none
+    np.testing.assert_array_equal(made(family_to=2, family_mix=0.0), made())
+    np.testing.assert_allclose(made(family=0, family_to=2, family_mix=1.0), made(family=1), atol=1e-5)
     still = made(variety=0.0)
     np.testing.assert_allclose(still[0], still[1], atol=1e-6)
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import runpy
 
 import numpy as np
@@ -28,7 +29,7 @@ class Broken(Player):
     """A run whose model fails."""
 
     def play(self, values, *, seed, draft):
-        raise RuntimeError("no memory is left\nand more lines")
+        raise ValueError("no memory is left\nand more lines")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_other_pages_other_names_and_other_files_are_refused(client):
     assert client.get("/page/../../app.py").status_code == 404
     large = client.post("/api/sound", json=asked(settings={"drums": "1" * 70_000}))
     assert large.status_code == 400 and "expected at most 65536 bytes" in large.json()["error"]
-    for broken in ("{", "[]"):
+    for broken in ("{", "[]", "[" * 60_000, json.dumps(asked(settings={"pattern": "\ud800"}))):
         answer = client.post("/api/sound", content=broken, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400
 
@@ -139,9 +140,15 @@ def test_other_pages_other_names_and_other_files_are_refused(client):
 def test_the_page_needs_nothing_from_elsewhere(client):
     page = client.get("/")
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-    for name in ("", "studio.js", "sound.js", "values.js", "studio.css"):
-        text = client.get(f"/{name}").text
-        assert "http://" not in text and "https://" not in text
+    wanted, seen = {""}, set()
+    while wanted:
+        seen.add(name := wanted.pop())
+        answer = client.get(f"/{name}")
+        assert answer.status_code == 200, name
+        assert "http://" not in answer.text and "https://" not in answer.text
+        named = re.findall(r"""(?:href|src|from)[= ]"(?:\./)?(\w+\.(?:js|css))\"""", answer.text)
+        wanted |= set(named) - seen
+    assert len(seen) == 5
 
 
 def test_silence_is_drawn_dark(workdir):
@@ -168,7 +175,7 @@ def test_a_port_that_is_taken_is_one_line(run, workdir):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, _, err = run("studio", workdir, "--port", port)
-    assert status == 1 and f"--port {port}: " in err and "another --port may be free" in err
+    assert status == 1 and f"--port {port}: " in err and "a --port that is free" in err
 
 
 @pytest.mark.parametrize(

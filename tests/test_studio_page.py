@@ -96,6 +96,7 @@ def test_a_person_turns_plays_and_saves(studio, workdirs, tmp_path):
         expect(page.locator("#play")).to_have_text("Stop")
         page.keyboard.press("z")
         expect(page.locator("#control-1")).to_have_value("0.8")
+        before = sounds()
         page.keyboard.press("r")
         expect(page.locator("#undo")).to_be_enabled()
         new_sound(before)
@@ -105,9 +106,33 @@ def test_a_person_turns_plays_and_saves(studio, workdirs, tmp_path):
         page.evaluate(_TURN, ["control-1", "1"])
         page.click("#store-B")
         page.fill("#morph-seconds", "0.5")
+        page.evaluate("""() => {
+          window.morphed = [];
+          window.watching = setInterval(() => morphed.push(Number(document.getElementById('control-1').value)), 20);
+        }""")
         page.click("#morph")
         expect(page.locator("#morph")).to_have_text("Morph A to B", timeout=10_000)
         expect(page.locator("#control-1")).to_have_value("1")
+
+        low, *way, high = dict.fromkeys(page.evaluate("clearInterval(watching), morphed.slice(5)"))
+        assert way and low < high == 1 and [low, *way, high] == sorted([low, *way, high])
+        knobs = [{"name": "a", "kind": "slider", "low": 0, "high": 1}]
+        knobs += [{"name": "b", "kind": "slider", "low": 0, "high": 1, "aside": True}]
+        changed = page.evaluate(
+            "async (knobs) => { const v = await import('/values.js'), at = {a: 0.5, b: 0.25};"
+            "return [v.drawn(knobs, at), v.nudged(knobs, at), v.between(knobs, at, {a: 1, b: 0.75}, 0.5)]; }",
+            knobs,
+        )
+        assert [values["b"] for values in changed] == [0.25, 0.25, 0.5]
+        assert 0.4 <= changed[1]["a"] <= 0.6 and changed[2]["a"] == 0.75
+
+        # Loop off in its second turn plays to the end, and not at once.
+        page.wait_for_timeout(1500)  # the sound has one second
+        page.uncheck("#loop")
+        assert page.locator("#play").text_content() == "Stop"
+        expect(page.locator("#play")).to_have_text("Play")
+        page.check("#loop")
+        page.click("#play")
 
         # The other run: a switch.
         page.select_option("#run", "switches")

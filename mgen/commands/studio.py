@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import pathlib
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -21,7 +22,8 @@ class Arguments:
     port: int = 8765
     """Where the page is; 0 takes a free one."""
     host: str = "127.0.0.1"
-    """Address to listen on. Any other than this machine's own lets others in: there is no password."""
+    """IPv4 address or name to listen on. Any but this machine's own lets others in, without a password; 0.0.0.0 lets in
+    also what any web page that you visit asks for."""
 
 
 def main(arguments: Sequence[str], *, program: str) -> None:
@@ -34,24 +36,32 @@ def main(arguments: Sequence[str], *, program: str) -> None:
 
         from mgen.studio.app import build
     except ImportError as error:
-        raise UsageError(f"the studio needs {error.name}: pip install 'mgen[studio]'") from error
+        raise UsageError(f"the studio needs {error.name}: make studio, or pip install -e '.[studio]'") from error
     from mgen.studio.player import Player
-    from mgen.training.checkpoint import load
+    from mgen.training.checkpoint import CheckpointError, load
 
     logging.basicConfig(format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not asked.workdirs:
         raise UsageError("give the folder of a run: mgen studio WORKDIR")
-    players = [Player(load(workdir), workdir.resolve()) for workdir in asked.workdirs]
+    players = []
+    for workdir in asked.workdirs:
+        try:
+            players.append(Player(load(workdir), workdir.resolve()))
+        except CheckpointError as error:
+            if len(asked.workdirs) == 1:
+                raise
+            print(f"{program}: {error}", file=sys.stderr)  # the others can be played all the same
+    if not players:
+        raise UsageError("none of these runs can be played")
     try:
         listener = socket.create_server((asked.host, asked.port))
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"--host {asked.host} --port {asked.port}: {getattr(error, 'strerror', None) or error}; "
-            "another --port may be free"
+            "give this machine's IPv4 address or name, and a --port that is free"
         ) from error
-    anyone = asked.host in ("0.0.0.0", "::")
-    app = build(players, hosts=["*"] if anyone else ["127.0.0.1", "localhost", asked.host])
+    app = build(players, hosts=["*"] if asked.host == "0.0.0.0" else ["127.0.0.1", "localhost", asked.host])
     # Compiling takes seconds; the page is there meanwhile.
     threading.Thread(target=_warm_up, args=(players,), daemon=True).start()
     print(f"http://{asked.host}:{listener.getsockname()[1]}/  (Ctrl-C stops it)", flush=True)

@@ -193,11 +193,11 @@ class Gan:
         between = []
         for label in spec.labels:
             if isinstance(label, controls.Choice):
-                between.append(
-                    dataclasses.replace(label, name=f"{label.name}_to", help=f"where {label.name}_mix leads")
-                )
-                help = f"0 is {label.name}, 1 is {label.name}_to, and between them something of both"
-                between.append(controls.Aside(f"{label.name}_mix", 0.0, 1.0, 0.0, help=help))
+                to, mix = f"{label.name}_to", f"{label.name}_mix"
+                between += [
+                    controls.AsideChoice(to, ("none", *label.options), help=f"where {mix} leads"),
+                    controls.AsideSlider(mix, 0.0, 1.0, 0.5, help=f"how far from {label.name} to {to}, if that is any"),
+                ]
         variety = controls.variety("0 is always the same sound, 1 any of the model's")
         return (*spec.labels, *between, variety)
 
@@ -229,9 +229,11 @@ def _between(spec: Spec, settings: controls.Settings) -> Array:
     conditions = first = encode_conditions(spec, controls.columns(spec.labels, settings))
     for label in spec.labels:
         if isinstance(label, controls.Choice):
-            other = {**settings, label.name: settings[f"{label.name}_to"]}
+            to = jnp.asarray(settings[f"{label.name}_to"], jnp.float32)  # 0 is none
+            other = {**settings, label.name: jnp.maximum(to - 1, 0)}
             step = encode_conditions(spec, controls.columns(spec.labels, other)) - first
-            conditions = conditions + jnp.asarray(settings[f"{label.name}_mix"], jnp.float32)[:, None] * step
+            part = jnp.where(to > 0, jnp.asarray(settings[f"{label.name}_mix"], jnp.float32), 0.0)
+            conditions = conditions + part[:, None] * step
     return conditions
 
 

@@ -12,6 +12,7 @@ What cannot be played is {"error": one line}: 400 where the request is wrong, 50
 from __future__ import annotations
 
 import importlib.resources
+import itertools
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -46,8 +47,8 @@ def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "lo
     """
     runs: dict[str, Player] = {}
     for player in players:
-        same = sum(other.name == player.name for other in runs.values())
-        runs[player.name if not same else f"{player.name} {same + 1}"] = player
+        names = (player.name if number == 1 else f"{player.name} {number}" for number in itertools.count(1))
+        runs[next(name for name in names if name not in runs)] = player
 
     def listed() -> dict[str, Any]:
         return {"runs": [{**player.describe(), "name": name} for name, player in runs.items()]}
@@ -61,13 +62,15 @@ def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "lo
                 asked = await _asked(request)
                 if asked["run"] not in runs:
                     raise _Refused(f"no run is named {asked['run']!r}; there are {', '.join(runs)}")
-                return await run_in_threadpool(make, runs[asked["run"]], asked)
+                player = runs[asked["run"]]
+                player.check(asked["settings"])
             except (_Refused, ValueError) as error:
-                return JSONResponse({"error": str(error)}, status_code=400, headers=_HEADERS)
+                return _error(400, str(error))
+            try:
+                return await run_in_threadpool(make, player, asked)
             except Exception as error:  # a broken model must not take the others, or the page, down
                 logging.getLogger(__name__).exception("%s", request.url.path)
-                line = (str(error) or type(error).__name__).splitlines()[0]
-                return JSONResponse({"error": f"the model failed: {line}"}, status_code=500, headers=_HEADERS)
+                return _error(500, f"the model failed: {str(error) or type(error).__name__}")
 
         return endpoint
 
@@ -90,6 +93,12 @@ def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "lo
         *(Route(f"/api/{make.__name__}", answer(make), methods=["POST"]) for make in (sound, wav, settings)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
+
+
+def _error(status: int, text: str) -> Response:
+    """One line; what is no Unicode, as JSON can hold it, is escaped."""
+    line = text.encode("utf-8", "backslashreplace").decode().splitlines()[0]
+    return JSONResponse({"error": line}, status_code=status, headers=_HEADERS)
 
 
 def _file(name: str) -> Callable:
@@ -116,7 +125,7 @@ async def _asked(request: Request) -> dict[str, Any]:
             raise _Refused(f"expected at most {_LARGEST} bytes")
     try:
         asked = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _Refused(f"not JSON: {error}") from error
     if not isinstance(asked, dict):
         raise _Refused("expected an object")

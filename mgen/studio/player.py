@@ -19,9 +19,8 @@ from mgen.training.checkpoint import Loaded
 from mgen.training.sampling import generate
 from mgen.training.step import averaged
 
-_DRAFT_ITERATIONS = (
-    4  # of the phase while a slider is held; a start from the phase's gradient needs no more to be heard
-)
+_DRAFT_ITERATIONS = 4  # of the phase while a slider is held
+_one_at_a_time = threading.Lock()  # two sounds, also of two runs, would share the same cores
 _BANDS, _RANGE_DB = 128, 80.0  # of the picture
 
 
@@ -34,7 +33,7 @@ class Sound:
 
 
 class Player:
-    """A checkpoint that can be played. One sound is made at a time: two would share the same cores."""
+    """A checkpoint that can be played. One sound is made at a time."""
 
     def __init__(self, loaded: Loaded, folder: pathlib.Path):
         """Takes a checkpoint from `mgen.training.checkpoint.load`, and the folder that it came from."""
@@ -43,7 +42,6 @@ class Player:
         self._variables = jax.device_put(averaged(loaded.state))
         self.knobs = loaded.experiment.model.controls(loaded.spec)
         self.sample_rate = loaded.experiment.features.sample_rate
-        self._busy = threading.Lock()
 
     @functools.cached_property
     def _draft(self) -> Any:
@@ -61,9 +59,7 @@ class Player:
             "name": self.name,
             "step": self.step,
             "seconds": features.samples / features.sample_rate,
-            "controls": [
-                {"kind": type(knob).__name__.lower(), **dataclasses.asdict(knob), **_range(knob)} for knob in self.knobs
-            ],
+            "controls": [{**dataclasses.asdict(knob), **_drawing(knob)} for knob in self.knobs],
             "start": self._start(),
         }
 
@@ -74,6 +70,10 @@ class Player:
             start[self.knobs[0].name] = 1.0
         return {knob.name: knob.show(start[knob.name]) for knob in self.knobs}
 
+    def check(self, values: Mapping[str, object]) -> None:
+        """Raises ValueError for a control or a value that there is not."""
+        controls.settings_of(self.knobs, [values])
+
     def play(self, values: Mapping[str, object], *, seed: int, draft: bool) -> Sound:
         """Makes a sound.
 
@@ -83,10 +83,10 @@ class Player:
           draft: whether it is heard while a slider is held, and has to be quick.
 
         Raises:
-          ValueError: a control or a value that there is not.
+          ValueError: as in `check`.
         """
         settings = controls.settings_of(self.knobs, [values])
-        with self._busy:
+        with _one_at_a_time:
             experiment = self._draft if draft else self._experiment
             wave = generate(experiment, self._spec, self._variables, settings, seed=seed)[0]
             return Sound(wave, np.asarray(_picture(wave, self.sample_rate)))
@@ -101,7 +101,6 @@ class Player:
 
     def settings(self, values: Mapping[str, object], *, seed: int) -> dict[str, Any]:
         """What `sample.py --settings` reads, in the form of its own samples.json."""
-        controls.settings_of(self.knobs, [values])  # refuses what could not be played
         return {
             "workdir": str(self.folder),
             "step": self.step,
@@ -119,12 +118,14 @@ def pack(sound: Sound, sample_rate: int) -> bytes:
     return out.getvalue()
 
 
-def _range(knob: controls.Control) -> dict[str, Any]:
-    """What a slider of the page is made of; a semitone is a step, as on a keyboard."""
+def _drawing(knob: controls.Control) -> dict[str, Any]:
+    """What the page needs beside the fields; a semitone is a step, as on a keyboard."""
+    aside = isinstance(knob, controls.Aside)
     if isinstance(knob, controls.Choice):
-        return {"default": knob.options[knob.default]}
+        return {"kind": "choice", "aside": aside, "default": knob.options[knob.default]}
+    kind = "switch" if isinstance(knob, controls.Switch) else "slider"
     step = 1.0 if knob.unit == "MIDI" else (knob.high - knob.low) / 200
-    return {"low": knob.low, "high": knob.high, "unit": knob.unit, "step": step}
+    return {"kind": kind, "aside": aside, "low": knob.low, "high": knob.high, "unit": knob.unit, "step": step}
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -21,8 +21,9 @@ let busy = false, wish = null, settleTimer = 0;
 /** Asks for the sound of the controls as they are: as a draft at once, and in full once they rest. */
 function wanted({ draft = true, since = performance.now() } = {}) {
   clearTimeout(settleTimer);
-  if (draft) settleTimer = setTimeout(() => wanted({ draft: false }), SETTLED_MS);
-  wish = { session, draft, since };
+  if (draft) settleTimer = setTimeout(() => wanted({ draft: false, since: Infinity }), SETTLED_MS);
+  // Who waits longest is who counts: a wish that is replaced before it was heard leaves its beginning to the next.
+  wish = { session, draft, since: wish?.session === session ? Math.min(wish.since, since) : since };
   if (!busy) serve();
 }
 
@@ -37,11 +38,11 @@ async function serve() {
       if (asked !== session) continue;
       speaker.take(sound.wave, sound.rate);
       window.studio.sounds++;
-      if (draft && speaker.playing) window.studio.latencies.push(performance.now() - since);
+      if (since < Infinity && speaker.playing) window.studio.latencies.push(performance.now() - since);
       draw($("spectrogram"), sound.picture, sound.frames, sound.bands);
       say(draft ? "Draft" : "Ready");
     } catch (error) {
-      say(error.message, true);
+      if (asked === session) say(error.message, true);
     }
   }
   busy = false;
@@ -129,6 +130,7 @@ function turn(name, value, by = null) {
 }
 
 function change(values, seed = session.seed) {
+  stopMorph();
   remember(null);
   Object.assign(session, { values, seed });
   refresh();
@@ -164,7 +166,6 @@ function store(slot) {
 }
 
 function recall(slot) {
-  stopMorph();
   if (session[slot]) change(session[slot].values, session[slot].seed);
 }
 
@@ -196,6 +197,7 @@ function stopMorph() {
 // --- Buttons and keys -----------------------------------------------------------------------------------------------
 
 async function playOrStop() {
+  if (!speaker.buffer) return say("There is no sound yet: the model is being compiled");
   if (speaker.playing) speaker.stop();
   else await speaker.play();
   showPlaying();
@@ -212,9 +214,10 @@ function moveCursor() {
 }
 
 async function save(what, suffix) {
+  const own = session;
   try {
-    const url = URL.createObjectURL(await (await post(what, session)).blob()), link = document.createElement("a");
-    Object.assign(link, { href: url, download: `${session.about.name}${suffix}` });
+    const url = URL.createObjectURL(await (await post(what, own)).blob()), link = document.createElement("a");
+    Object.assign(link, { href: url, download: `${own.about.name}${suffix}` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
     say(`Saved ${link.download}`);
@@ -226,7 +229,7 @@ async function save(what, suffix) {
 const actions = {
   play: playOrStop,
   dice: () => change(session.values, Math.floor(Math.random() * 2 ** 31)),
-  random: () => change(drawn(session.about.controls)),
+  random: () => change(drawn(session.about.controls, session.values)),
   nudge: () => change(nudged(session.about.controls, session.values)),
   reset: () => change({ ...session.about.start }, 0),
   undo: () => {
@@ -247,14 +250,16 @@ function listen() {
   for (const [id, action] of Object.entries(actions)) $(id).onclick = action;
   $("run").oninput = () => { stopMorph(); show(sessions.get($("run").value)); };
   $("loop").oninput = async () => {
+    const place = speaker.position; // which depends on whether it loops
     speaker.loop = $("loop").checked;
-    if (speaker.playing) await speaker.play(speaker.position);
+    if (speaker.playing) await speaker.play(place);
   };
   $("volume").oninput = () => { speaker.volume = Number($("volume").value); };
   $("seed").oninput = () => {
     if ($("seed").value !== "" && $("seed").checkValidity()) change(session.values, Number($("seed").value));
   };
   $("picture").onclick = async (event) => {
+    if (!speaker.buffer) return;
     const box = $("picture").getBoundingClientRect();
     await speaker.play((event.clientX - box.left) / box.width * speaker.buffer.duration);
     showPlaying();

@@ -3,14 +3,14 @@
 export const isChoice = (control) => control.kind === "choice";
 
 export const tidy = (number) => Number(Number(number).toPrecision(5));
-const clamp = (value, { low, high }) => tidy(Math.min(high, Math.max(low, value)));
+const clamp = (value, { low, high }) => Math.min(high, Math.max(low, tidy(value)));
 
-/** Values at random; of many switches two are on, as all at once would be a crowd. */
-export function drawn(controls) {
+/** Values at random; of many switches two are on, as all at once would be a crowd. Asides stay. */
+export function drawn(controls, before) {
   const values = {}, switches = controls.filter((control) => control.kind === "switch");
   for (const control of controls) {
-    values[control.name] = control.kind === "aside" // how a model is played, not what
-      ? control.default
+    values[control.name] = control.aside // how a model is played, not what
+      ? before[control.name]
       : isChoice(control)
         ? control.options[Math.floor(Math.random() * control.options.length)]
         : clamp(control.low + Math.random() * (control.high - control.low), control);
@@ -24,7 +24,7 @@ export function drawn(controls) {
 export function nudged(controls, before) {
   const values = { ...before };
   for (const control of controls) {
-    if (isChoice(control)) continue;
+    if (isChoice(control) || control.aside) continue;
     const off = control.kind === "switch" && values[control.name] === 0;
     const way = 0.1 * (control.high - control.low) * (2 * Math.random() - 1);
     if (!off) values[control.name] = clamp(values[control.name] + way, control);
