@@ -80,22 +80,20 @@ def main() -> None:
         mean, components = pca
         flat = wanted.reshape(len(wanted), -1) - mean
         by_pca = ((flat @ components.T) @ components + mean).reshape(wanted.shape)
-        basis = loaded.state.variables["autoencoder"]["basis"]
-        low, high = (float(basis[name]) for name in ("low", "high"))
-        floored = np.where(by_pca < low + (high - low) / 24, low, by_pca.clip(low, high))
-        methods = {
-            "features alone": wanted,
-            "PCA with the same floor": floored,
-            f"PCA, {model.latent}": by_pca,
-            "autoencoder, encoder alone": guessed,
-        }
+        methods = {"features alone": wanted}
+        if model.floor:
+            basis = loaded.state.variables["autoencoder"]["basis"]
+            low, high = (float(basis[name]) for name in ("low", "high"))
+            methods["PCA with the same floor"] = np.where(by_pca < low + (high - low) / 24, low, by_pca.clip(low, high))
+        methods |= {f"PCA, {model.latent}": by_pca, "autoencoder, encoder alone": guessed}
         for method, rebuilt in (methods | {"autoencoder": made}).items():
             rows.append(
                 {"notes": name, "count": len(waves), "by": method} | _measure(features, waves, wanted, rebuilt, pitches)
             )
-        for row in rows[-5:]:
-            row["of PCA's"] = round(row["error"] / rows[-3]["error"], 3)
-        print(markdown(rows[-5:]), flush=True)
+        latest = rows[-len(methods) - 1 :]
+        for row in latest:
+            row["of PCA's"] = round(row["error"] / latest[-3]["error"], 3)
+        print(markdown(latest), flush=True)
     about = (
         f"{asked.workdir.name} at step {loaded.step}, latent {model.latent}: notes after encoder, decoder and phase "
         "reconstruction; errors are mean squares of features that go from -1 to 1, distances are of the sound."

@@ -137,6 +137,18 @@ def test_what_is_just_above_the_floor_is_the_floor():
     assert np.any(decoded == basis["low"]) and not np.any((decoded > basis["low"]) & (decoded < edge))
 
 
+def test_without_a_floor_nothing_is_bent():
+    model = dataclasses.replace(MODEL, floor=False)
+    variables = trained()
+    basis = variables["autoencoder"]["basis"]
+    code = 3 * jax.random.normal(jax.random.key(5), (50, MODEL.latent))
+    decoded = np.asarray(model.decode(variables, code, SPEC))
+    assert decoded.min() < float(basis["low"]) and not np.any(decoded == basis["low"])
+    high = decoded > float(basis["low"]) + 0.5 * float(basis["high"] - basis["low"])
+    bent = np.asarray(MODEL.decode(variables, code, SPEC))
+    np.testing.assert_allclose(bent[high], decoded.clip(max=float(basis["high"]))[high], atol=1e-3)
+
+
 def test_it_begins_as_the_pca_of_its_examples():
     examples = np.random.default_rng(0).normal(size=(40, 192)) * np.geomspace(1, 0.01, 192)
     examples = (examples.reshape(40, *SPEC.shape) / 4).astype(np.float32)

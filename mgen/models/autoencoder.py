@@ -5,8 +5,9 @@
 
 The outer layers are principal components of some of the training clips (`mgen.principal`) and stay as they are; both
 networks begin as the linear autoencoder of that size, which is the PCA, and learn how to be better. (The original's
-convolutions over time and frequency had to find all this from noise.) It is made for features in decibels: their lowest
-value is taken for a floor, and where they are high counts more.
+convolutions over time and frequency had to find all this from noise.) Of features in decibels the lowest value is a
+floor, at which most of a spectrogram lies, and what is high may count more; real and imaginary parts have neither
+(`floor=False`, `loudness=0`).
 
 The latents of training are remembered (`mgen.latents`), so that the decoder can be asked for new notes: `sample` draws
 from a mixture of Gaussians fitted to them, and the first principal axes are sliders, in standard deviations. (The
@@ -88,6 +89,9 @@ class Autoencoder:
 
     refine: int = 30
     """Steps by which `encode` moves a latent to where it is decoded best; 0 takes the encoder's word."""
+
+    floor: bool = True
+    """Whether the features have one, as decibels do."""
 
     loudness: float = 0.0
     """How much more an error counts there the louder a point is, as exp(loudness * feature); 0 for no decibels."""
@@ -187,12 +191,15 @@ class Autoencoder:
 
     def decode(self, variables: Variables, code: Array, spec: Spec) -> Array:
         """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape]."""
-        return principal.silence_floor(variables["autoencoder"]["basis"], self._decoded(variables, code))
+        features = self._decoded(variables, code)
+        return principal.silence_floor(variables["autoencoder"]["basis"], features) if self.floor else features
 
     def _decoded(self, variables: Variables, code: Array) -> Array:
         own = variables["autoencoder"]
         white = self._networks(own["basis"])[1].apply({"params": own["params"]["decoder"]}, code)
-        return principal.rebuild(own["basis"], white * own["basis"]["scale"])
+        coordinates = white * own["basis"]["scale"]
+        make = principal.rebuild if self.floor else principal.unproject
+        return make(own["basis"], coordinates)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """How far a new note may be from the middle of all, and the principal axes."""
