@@ -33,11 +33,12 @@ experiment = Experiment(
     preview_every=100,
 )
 
-# Two tiny steps for the tests, on the synthetic music so that no folder is needed; the sizes are the published ones.
+# Two tiny steps for the tests, on the synthetic music so that no folder is needed; the spectra have the published size.
 smoke = dataclasses.replace(
     experiment,
     data=Tones(clips=8, validation_clips=4),
     features=ComplexStft(sample_rate=8_000, frames=127, bins=127, n_fft=254, hop_length=127),
+    model=dataclasses.replace(experiment.model, width=4),
     batch_size=8,
     steps=2,
     validation_batches=1,

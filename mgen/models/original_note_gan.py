@@ -27,7 +27,7 @@ from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.models.gan import encode_conditions
 
 _SHAPE = (127, 127, 2)
-_LEAST, _WIDTH = 5, 64
+_LEAST = 5
 _leaky = functools.partial(nn.leaky_relu, negative_slope=0.2)
 
 
@@ -37,19 +37,21 @@ def _doubled(x: Array) -> Array:
 
 
 class Generator(nn.Module):
-    """Noise and conditions to spectra: [batch, latent + conditions] to [batch, 127, 127, 2]."""
+    """Noise and conditions to spectra: [batch, latent + conditions] to [batch, 127, 127, 2], here 64 wide."""
+
+    width: int
 
     @nn.compact
     def __call__(self, inputs: Array, *, train: bool) -> Array:
         """Makes spectra; needs a key `dropout` in training."""
         norm = functools.partial(nn.BatchNorm, use_running_average=not train, momentum=0.99, epsilon=1e-3)
         x = nn.Dropout(0.2, deterministic=not train)(inputs)
-        x = _leaky(nn.Dense(_LEAST * _LEAST * _WIDTH)(x)).reshape(-1, _LEAST, _LEAST, _WIDTH)
+        x = _leaky(nn.Dense(_LEAST * _LEAST * self.width)(x)).reshape(-1, _LEAST, _LEAST, self.width)
         x = _doubled(norm()(x))  # [batch, 10, 10, 64]
-        x = norm()(_leaky(nn.Conv(_WIDTH, (3, 3))(x)))
-        x = _leaky(nn.ConvTranspose(_WIDTH, (3, 3), strides=(2, 2))(x))  # [batch, 20, 20, 64]
+        x = norm()(_leaky(nn.Conv(self.width, (3, 3))(x)))
+        x = _leaky(nn.ConvTranspose(self.width, (3, 3), strides=(2, 2))(x))  # [batch, 20, 20, 64]
         x = _doubled(norm()(x))  # [batch, 40, 40, 64]
-        x = nn.ConvTranspose(_WIDTH, (8, 8), strides=(3, 3), padding="VALID")(x)  # [batch, 125, 125, 64]
+        x = nn.ConvTranspose(self.width, (8, 8), strides=(3, 3), padding="VALID")(x)  # [batch, 125, 125, 64]
         x = norm()(_leaky(jnp.pad(x, [(0, 0), (0, 2), (0, 2), (0, 0)])))  # [batch, 127, 127, 64]
         return nn.ConvTranspose(_SHAPE[2], (1, 1))(x)
 
@@ -57,12 +59,14 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Spectra and planes to logits: [batch, 127, 127, 2 + conditions] to [batch]."""
 
+    width: int
+
     @nn.compact
     def __call__(self, planes: Array, *, train: bool) -> Array:
         """Judges spectra; needs a key `dropout` in training."""
         x = planes
         for _ in range(2):  # [batch, 64, 64, 64], [batch, 32, 32, 64]
-            x = _leaky(nn.Conv(_WIDTH, (3, 3), strides=(2, 2))(x))
+            x = _leaky(nn.Conv(self.width, (3, 3), strides=(2, 2))(x))
             x = nn.BatchNorm(use_running_average=not train, momentum=0.8, epsilon=1e-3)(x)
             x = nn.Dropout(0.4, deterministic=not train)(x)
         return nn.Dense(1)(x.reshape(len(x), -1))[:, 0]
@@ -74,11 +78,14 @@ class OriginalNoteGan:
 
     latent: int = 100
     """Numbers drawn for each sound."""
+    width: int = 64
+    """Channels of both networks; 64 are the published sizes."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        if self.latent < 1:
-            raise ValueError(f"model.latent: expected at least 1, got {self.latent}")
+        for name in ("latent", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name}: expected at least 1, got {getattr(self, name)}")
 
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables. Raises ValueError where the features are not of 127 frames, 127 bins and 2 parts."""
@@ -92,8 +99,8 @@ class OriginalNoteGan:
         planes = jnp.zeros((1, *_SHAPE[:2], _SHAPE[2] + conditions.shape[1]))
         inputs = jnp.zeros((1, self.latent + conditions.shape[1]))
         return {
-            "discriminator": dict(Discriminator().init(first, planes, train=False)),
-            "generator": dict(Generator().init(second, inputs, train=False)),
+            "discriminator": dict(Discriminator(self.width).init(first, planes, train=False)),
+            "generator": dict(Generator(self.width).init(second, inputs, train=False)),
         }
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
@@ -124,14 +131,14 @@ class OriginalNoteGan:
     def _made(self, own: dict, rng: Array, conditions: Array, train: bool) -> tuple[Array, dict]:
         noise_key, dropout_key = jax.random.split(rng)
         inputs = jnp.concatenate([jax.random.normal(noise_key, (len(conditions), self.latent)), conditions], axis=1)
-        return _played(Generator(), own, inputs, dropout_key, train)
+        return _played(Generator(self.width), own, inputs, dropout_key, train)
 
     def _judged(
         self, variables: Variables, features: Array, conditions: Array, rng: Array, train: bool
     ) -> tuple[Array, dict]:
         planes = jnp.broadcast_to(conditions[:, None, None], (*features.shape[:3], conditions.shape[1]))
         own = variables["discriminator"]
-        return _played(Discriminator(), own, jnp.concatenate([features, planes], axis=-1), rng, train)
+        return _played(Discriminator(self.width), own, jnp.concatenate([features, planes], axis=-1), rng, train)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, and how far from the middle the noise is drawn."""
@@ -143,7 +150,7 @@ class OriginalNoteGan:
         noise = variety[:, None] * jax.random.normal(rng, (len(variety), self.latent))
         conditions = encode_conditions(spec, controls.columns(spec.labels, settings))
         inputs = jnp.concatenate([noise, conditions], axis=1)
-        return Generator().apply(variables["generator"], inputs, train=False)
+        return Generator(self.width).apply(variables["generator"], inputs, train=False)
 
 
 def _played(network: nn.Module, own: dict, inputs: Array, rng: Array, train: bool) -> tuple[Array, dict]:
