@@ -33,11 +33,9 @@ def main() -> None:
     """Prints the tables, writes both results and draws the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notes", help="folder of the notes")
+    parser.add_argument("--only", choices=("sizes", "sounds"), help="one half of it; they can run side by side")
     asked = parser.parse_args()
-    from mgen import parallel
-
-    parallel.use_all_cores()
-    import numpy as np
+    # On one device: with two virtual ones a run once stood still between a step and the evaluation (jaxlib 0.10.2).
 
     base = runpy.run_path(str(ROOT / "configs" / "note_autoencoder.py"))["experiment"]
     data = dataclasses.replace(base.data, path=asked.notes, pitch=(60, 60), held_out="notes", blend=0.0)
@@ -45,6 +43,28 @@ def main() -> None:
     base = dataclasses.replace(base, data=data, model=model, batch_size=32)
     corpus = data.open(sample_rate=base.features.sample_rate, samples=base.features.samples)
     train, held_out = (_features(base, corpus, split) for split in ("train", "validation"))
+    if asked.only != "sounds":
+        rows = _sizes(base, train, held_out)
+        about = (
+            f"notes of MIDI 60, {len(train)} to train on and {len(held_out)} held out, {STEPS} steps of "
+            f"{base.batch_size}; mean squared error of features from -1 to 1, mean of three seeds and 95 % interval"
+        )
+        print(record("latent_size", table=rows, seed=SEEDS[0], about=about))
+        _draw_sizes(rows)
+    if asked.only != "sizes":
+        sounds, frames = _progress(base, train)
+        print(markdown(sounds))
+        about = (
+            f"latent 128, notes of MIDI 60, {len(train)} to train on; an epoch is {len(train) // base.batch_size} steps"
+        )
+        print(record("latent_sounds", table=sounds, seed=0, about=about))
+        _draw_progress(frames)
+
+
+def _sizes(base, train, held_out) -> list[dict]:
+    """The error of held-out notes for each size, over the seeds, beside PCA."""
+    import numpy as np
+
     rows = []
     for size in SIZES:
         errors = []
@@ -59,16 +79,7 @@ def main() -> None:
         row = {"latent": size, "error": round(float(np.mean(errors)), 6), "+-": round(float(half), 6)}
         rows.append(row | {"PCA": round(by_pca, 6), "of PCA's": round(float(np.mean(errors)) / by_pca, 3)})
         print(markdown(rows[-1:]), flush=True)
-    about = (
-        f"notes of MIDI 60, {len(train)} to train on and {len(held_out)} held out, {STEPS} steps of {base.batch_size}; "
-        "mean squared error of features from -1 to 1, mean of three seeds and 95 % interval"
-    )
-    print(record("latent_size", table=rows, seed=SEEDS[0], about=about))
-    sounds, frames = _progress(base, train)
-    print(markdown(sounds))
-    about = f"latent 128, notes of MIDI 60, {len(train)} to train on; an epoch is {len(train) // base.batch_size} steps"
-    print(record("latent_sounds", table=sounds, seed=0, about=about))
-    _draw(rows, frames)
+    return rows
 
 
 @functools.lru_cache
@@ -162,7 +173,7 @@ def _harmonics(wave, rate: int) -> int:
     return count
 
 
-def _draw(rows, frames) -> None:
+def _draw_sizes(rows) -> None:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(6, 3.5))
@@ -174,6 +185,11 @@ def _draw(rows, frames) -> None:
     axis.legend()
     figure.tight_layout()
     figure.savefig(FIGURES / "latent_size.png", dpi=100)
+
+
+def _draw_progress(frames) -> None:
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(1, len(frames), figsize=(9, 3), sharey=True)
     titles = ["mean of the notes", *(f"near zero, epoch {epochs}" for epochs in EPOCHS)]
     for axis, picture, title in zip(axes, frames, titles, strict=True):
