@@ -36,7 +36,6 @@ def main() -> None:
     parser.add_argument("--only", choices=("sizes", "sounds"), help="one half of it; they can run side by side")
     asked = parser.parse_args()
     # On one device: with two virtual ones a run once stood still between a step and the evaluation (jaxlib 0.10.2).
-
     base = runpy.run_path(str(ROOT / "configs" / "note_autoencoder.py"))["experiment"]
     data = dataclasses.replace(base.data, path=asked.notes, pitch=(60, 60), held_out="notes", blend=0.0)
     model = dataclasses.replace(base.model, coordinates=512, within=(48, 192), width=512, components=2)
@@ -169,7 +168,7 @@ def _harmonics(wave, rate: int) -> int:
     count = 0
     for number in range(1, int(4000 / FUNDAMENTAL_HZ)):
         between = max(level((number - 0.5) * FUNDAMENTAL_HZ), level((number + 0.5) * FUNDAMENTAL_HZ))
-        count += level(number * FUNDAMENTAL_HZ) - between > 20
+        count += int(level(number * FUNDAMENTAL_HZ) - between > 20)
     return count
 
 
