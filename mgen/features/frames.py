@@ -5,6 +5,7 @@ A new one inherits what it needs, says its `axes` where they differ, and has `en
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ def check_least(features: Any, **least: int) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Frames:
+class Frames(abc.ABC):
     """A clip cut into frames. They are centred: the first and the last lie on its ends."""
 
     sample_rate: int = 16_000
@@ -57,9 +58,9 @@ class Frames:
         return (self.frames - 1) * self.hop_length
 
     @property
+    @abc.abstractmethod
     def axes(self) -> dict[str, int]:
         """Names and sizes of the axes of one encoded clip."""
-        raise NotImplementedError
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "lo
 
 def _error(status: int, text: str) -> Response:
     """One line; what is no Unicode, as JSON can hold it, is escaped."""
-    line = text.encode("utf-8", "backslashreplace").decode().splitlines()[0]
+    line = text.encode("utf-8", "backslashreplace").decode().partition("\n")[0]
     return JSONResponse({"error": line}, status_code=status, headers=_HEADERS)
 
 
