@@ -23,25 +23,30 @@ class Player(toys.ToyModel):
     """Plays what `Tones` plays at other settings."""
 
     wrong: str = ""
+    brightness: tuple[float, float] = (0.6, 0.6)
 
     def sample(self, variables, rng, settings, spec):
-        corpus = data().open(sample_rate=RATE, samples=SAMPLES)
+        corpus = data(self.brightness).open(sample_rate=RATE, samples=SAMPLES)
         settings = dict(settings)
         if self.wrong == "dead":
             settings["drums"] = jnp.full_like(settings["drums"], 0.5)
         if self.wrong == "tied":
             settings["bass"] = settings["drums"]
+        if self.wrong == "dull":
+            settings["brightness"] = jnp.full_like(settings["brightness"], 0.2)
         shape = jax.ShapeDtypeStruct((len(settings["drums"]), SAMPLES), jnp.float32)
         return jax.pure_callback(lambda asked: corpus.render(asked), shape, settings)
 
 
-def data():
-    return Tones(pattern=("house",), key=("A",), tempo=(120.0, 120.0), pitch=(72, 72), brightness=(0.6, 0.6))
+def data(brightness=(0.6, 0.6)):
+    return Tones(pattern=("house",), key=("A",), tempo=(120.0, 120.0), pitch=(72, 72), brightness=brightness)
 
 
-def judge(wrong):
+def judge(wrong, brightness=(0.6, 0.6)):
     experiment = toys.experiment(
-        data=data(), features=Waveform(sample_rate=RATE, samples=SAMPLES), model=Player(wrong=wrong)
+        data=data(brightness),
+        features=Waveform(sample_rate=RATE, samples=SAMPLES),
+        model=Player(wrong=wrong, brightness=brightness),
     )
     corpus = experiment.data.open(sample_rate=RATE, samples=SAMPLES)
     spec = Spec(shape=(SAMPLES,), labels=corpus.labels)
@@ -71,6 +76,15 @@ def test_a_dead_slider_and_a_tied_one_are_named():
     assert tied.model.leak[0] > 0.9 and tied.model.leak_to[0] == "bass"
     assert any(line.startswith("slider drums: also moves bass") for line in tied.verdict())
     assert any(line.startswith("slider bass: follows") for line in tied.verdict())
+
+
+def test_what_the_drums_drown_is_heard_without_them():
+    found = judge("", brightness=(0.0, 1.0))
+    assert dict(zip(found.names, found.without, strict=True)) == dict.fromkeys(STEMS, "") | {"brightness": "drums"}
+    assert found.model.monotonicity[-1] == pytest.approx(1) and found.model.leak[-1] < 0.2
+    assert found.rows()[4]["slider"] == "brightness, without drums"
+    dull = judge("dull", brightness=(0.0, 1.0))
+    assert "slider brightness: follows what it should move at 0.00, the true one at 1.00" in dull.verdict()
 
 
 def test_only_where_the_truth_is_known():

@@ -8,6 +8,7 @@ heard of it, by the same measures, is what a perfect model would get: a slider t
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -52,6 +53,8 @@ class Sliders:
     """The model's sliders beside the true ones."""
 
     names: list[str]
+    without: list[str]
+    """What is silent while each slider is moved alone, so that it can be heard; empty where it is heard anyway."""
     model: Heard
     truth: Heard
 
@@ -60,7 +63,7 @@ class Sliders:
         rows = []
         for index, name in enumerate(self.names):
             audible = self.truth.monotonicity[index] > _HEARD
-            row = {"slider": name}
+            row = {"slider": f"{name}, without {self.without[index]}" if self.without[index] else name}
             for title, heard in self._both():
                 row[f"moves its own, {title}"] = f"{heard.monotonicity[index]:.2f}" if audible else "not heard"
                 row[f"moves another, {title}"] = f"{heard.leak[index]:.2f} ({heard.leak_to[index]})"
@@ -94,7 +97,8 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
     """Moves every slider, and listens to the model and to the truth.
 
     Choices stay at their default, and so does what the model has beside the labels. Each slider's own factor is what
-    `measured_factors` hears under its name, or the level of the part that it is the gain of.
+    `measured_factors` hears under its name, or the level of the part that it is the gain of. A slider that the truth
+    cannot be heard to move is moved again without the part that drowns it.
 
     Args:
       loaded: the checkpoint.
@@ -113,21 +117,59 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
     low, high = (np.array([getattr(slider, end) for slider in sliders]) for end in ("low", "high"))
     moved = sweeps(low, high, np.array([slider.default for slider in sliders]), points=points)
     drawn = np.random.default_rng([seed, 1]).uniform(low, high, (count * len(sliders), len(sliders)))
-    asked = {knob.name: np.full(len(moved) + len(drawn), knob.default, np.float64) for knob in knobs}
-    asked |= {slider.name: np.concatenate([moved[:, i], drawn[:, i]]) for i, slider in enumerate(sliders)}
-
-    variables = averaged(loaded.state)
+    names, variables = [slider.name for slider in sliders], averaged(loaded.state)
+    rate = loaded.experiment.features.sample_rate
 
     def made(settings: Settings) -> np.ndarray:
         return generate(loaded.experiment, loaded.spec, variables, settings, seed=seed)
 
-    names = [slider.name for slider in sliders]
-    rate = loaded.experiment.features.sample_rate
-    heard = [_factors(play, asked, corpus, names, rate) for play in (made, corpus.render)]
-    true = heard[1][: len(moved)]
+    def heard(play: Callable[[Settings], np.ndarray], values: np.ndarray) -> np.ndarray:
+        asked = {knob.name: np.full(len(values), knob.default, np.float64) for knob in knobs}
+        asked |= dict(zip(names, values.T, strict=True))
+        return _factors(play, asked, corpus, names, rate)
+
+    moved, true, without = _undrowned(moved, names, corpus.levels, functools.partial(heard, corpus.render))
     audible, most = np.diag(monotonicity(moved, true)) > _HEARD, np.max(movement(moved, true), axis=0)
-    model, truth = (_heard(names, moved, drawn, factors, audible, most) for factors in heard)
-    return Sliders(names, model, truth)
+    ours, drawn_true = heard(made, np.concatenate([moved, drawn])), heard(corpus.render, drawn)
+    model, truth = (
+        _heard(names, moved, drawn, factors, audible, most) for factors in (ours, np.concatenate([true, drawn_true]))
+    )
+    return Sliders(names, without, model, truth)
+
+
+def _undrowned(
+    moved: np.ndarray, names: list[str], levels: Sequence[str], heard: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Sweeps in which every slider that may be heard is: each, if need be, with one other part at 0.
+
+    Returns:
+      settings and what is heard of them, float64 [sliders * points, sliders], and which part is at 0 for each slider.
+    """
+    moved, true, without = moved.copy(), heard(moved), [""] * len(names)
+    points = len(moved) // len(names)
+    clear = np.diag(monotonicity(moved, true))
+    for index, name in enumerate(names):
+        own = slice(index * points, (index + 1) * points)
+        others = [level for level in levels if level != name and level in names]
+        if clear[index] > _HEARD or not others:
+            continue
+        tried = np.tile(moved[own], (len(others), 1, 1))
+        for sweep, other in zip(tried, others, strict=True):
+            sweep[:, names.index(other)] = 0
+        found = heard(tried.reshape(-1, len(names))).reshape(tried.shape)
+        ranks = [_rank(sweep[:, index], factors[:, index]) for sweep, factors in zip(tried, found, strict=True)]
+        best = int(np.argmax(ranks))
+        if ranks[best] > _HEARD:
+            moved[own], true[own], without[index] = tried[best], found[best], others[best]
+    return moved, true, without
+
+
+def _rank(setting: np.ndarray, factor: np.ndarray) -> float:
+    """Spearman's correlation of one sweep; 0 where the factor is not there or does not move."""
+    there = np.isfinite(factor)
+    if np.sum(there) < len(factor) or np.ptp(factor) == 0:
+        return 0.0
+    return float(monotonicity(setting[:, None], factor[:, None])[0, 0])
 
 
 def _audible(knob: Control, corpus: Synthetic) -> bool:
