@@ -15,6 +15,8 @@ import numpy as np
 
 Array = jax.Array
 
+_STEPPED = ("MIDI", "bpm")  # units whose whole numbers are steps
+
 
 @dataclasses.dataclass(frozen=True)
 class Slider:
@@ -27,7 +29,18 @@ class Slider:
     unit: str = ""
     help: str = ""
 
-    width = 1
+    @property
+    def steps(self) -> np.ndarray:
+        """The values that are each another sound, of a pitch its semitones and of a tempo its beats a minute; or none.
+
+        What lies between such steps is between their sounds, but a network cannot tell the sounds from the distance.
+        """
+        return np.arange(np.floor(self.low), np.ceil(self.high) + 1) if self.unit in _STEPPED else np.zeros(0)
+
+    @property
+    def width(self) -> int:
+        """Columns of `encode`."""
+        return max(1, len(self.steps))
 
     def parse(self, text: str) -> float:
         """Reads a value as a person types it. Raises ValueError naming the range."""
@@ -49,7 +62,12 @@ class Slider:
         return min(max(_few_digits(rng.uniform(self.low, self.high)), self.low), self.high)
 
     def encode(self, column: Array) -> Array:
-        """A column [batch] in the control's unit to network input [batch, width], 0 at `low` and 1 at `high`."""
+        """A column [batch] in the control's unit to network input [batch, width], 0 at `low` and 1 at `high`.
+
+        Of a pitch or a tempo there is a number for each step, 1 at its own and shared between two where it is between.
+        """
+        if len(self.steps):
+            return _hats(column, self.steps)
         return ((column - self.low) / (self.high - self.low))[:, None]
 
 
@@ -62,6 +80,7 @@ class Switch:
     help: str = ""
 
     width = 1
+    steps = np.zeros(0)
     low, high, unit = 0.0, 1.0, ""
     parse = Slider.parse
     show = Slider.show
@@ -99,8 +118,12 @@ class Choice:
 
     def encode(self, column: Array) -> Array:
         """A column [batch] of indices to [batch, options]: one-hot, and a blend of two neighbours between indices."""
-        distance = abs(column[:, None] - np.arange(len(self.options), dtype=np.float32))
-        return (1 - distance).clip(0)
+        return _hats(column, np.arange(len(self.options)))
+
+
+def _hats(column: Array, places: np.ndarray) -> Array:
+    """[batch] to [batch, places]: 1 at each place, which are 1 apart, and falling to 0 at its neighbours."""
+    return (1 - abs(column[:, None] - places.astype(np.float32))).clip(0)
 
 
 def _few_digits(value: float) -> float:
@@ -134,7 +157,12 @@ def variety(help: str) -> AsideSlider:
 
 
 def encode(labels: Sequence[Control], columns: Array) -> Array:
-    """What a network is given of its labels: float32 [batch, labels] to [batch, sum of the labels' widths], in 0..1."""
+    """What a network is given of its labels: float32 [batch, labels] to [batch, sum of the labels' widths], in 0..1.
+
+    Without labels there is one column, of zeros.
+    """
+    if not labels:
+        return jax.numpy.zeros((len(columns), 1))
     return jax.numpy.concatenate([label.encode(columns[:, i]) for i, label in enumerate(labels)], axis=1)
 
 

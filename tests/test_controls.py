@@ -31,10 +31,23 @@ def test_refuses_with_the_way_out(word, message):
 
 
 def test_encodes_to_zero_to_one_and_one_hot():
-    columns = np.array([[120, 0.5, 1, 2], [100, 0, 0, 0.5]], np.float32)
+    knobs = (Slider("level", -12, 0), *KNOBS[1:])
+    columns = np.array([[-6, 0.5, 1, 2], [-12, 0, 0, 0.5]], np.float32)
     np.testing.assert_allclose(
-        controls.encode(KNOBS, columns), [[0.5, 0.5, 1, 0, 0, 1], [0, 0, 0, 0.5, 0.5, 0]], atol=1e-7
+        controls.encode(knobs, columns), [[0.5, 0.5, 1, 0, 0, 1], [0, 0, 0, 0.5, 0.5, 0]], atol=1e-7
     )
+    assert sum(knob.width for knob in knobs) == 6
+
+
+def test_tempi_and_pitches_are_steps_and_what_is_between_is_shared():
+    slider = Slider("tempo", 118, 120.5, 119, "bpm")
+    found = slider.encode(np.array([118, 119.25, 120.5], np.float32))
+    np.testing.assert_allclose(found, [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0, 0.5, 0.5]], atol=1e-5)
+    assert slider.width == 4 == Slider("pitch", 60, 63, 60, "MIDI").width
+
+
+def test_without_labels_a_network_is_given_nothing():
+    np.testing.assert_array_equal(controls.encode((), np.zeros((3, 0), np.float32)), np.zeros((3, 1)))
 
 
 def test_columns_follow_the_labels():

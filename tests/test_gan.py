@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen import principal
+from mgen import controls, principal
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider, Switch
-from mgen.models.gan import Gan, encode_conditions
+from mgen.models.gan import Gan
 
 LABELS = (
     Slider("pitch", 60, 63, 60, "MIDI"),
@@ -25,7 +25,7 @@ MODEL = Gan(latent=3, coordinates=12, width=8, depth=1, dropout=0.0)
 
 def test_conditions_are_whole_and_between():
     columns = jnp.array([[61, 0.5, 1, 1], [62.25, 0.0, 0.5, 0]])
-    found = np.asarray(encode_conditions(SPEC, columns))
+    found = np.asarray(controls.encode(SPEC.labels, columns))
     np.testing.assert_allclose(found[0], [0, 1, 0, 0, 0.5, 0, 1, 1])
     np.testing.assert_allclose(found[1], [0, 0, 0.75, 0.25, 0.0, 0.5, 0.5, 0], atol=1e-5)
 
@@ -70,7 +70,7 @@ def balanced(variables, features):
 def test_losses_by_hand(loss):
     model = dataclasses.replace(MODEL, loss=loss, r1=0.0)
     variables, batch = started(model), batch_of()
-    conditions = encode_conditions(SPEC, batch["labels"])
+    conditions = controls.encode(SPEC.labels, batch["labels"])
     made = model._made(variables, jax.random.key(1), conditions)
     real_logits, made_logits = (
         np.asarray(model._judged(variables, coordinates, conditions))
@@ -90,7 +90,7 @@ def test_losses_by_hand(loss):
 
 def test_r1_is_the_squared_slope_at_real_coordinates():
     variables, batch = started(), batch_of()
-    conditions = encode_conditions(SPEC, batch["labels"])
+    conditions = controls.encode(SPEC.labels, batch["labels"])
     outputs = played(batch=batch)
 
     def total(coordinates):

@@ -7,10 +7,10 @@
 The game is played in principal coordinates (`mgen.principal`), which neither player has to find. Of several candidates
 for each sound that is asked for, the discriminator chooses.
 
-The conditions are the data's labels, all of them, each its own number or numbers: of a pitch one for each semitone,
-shared between two where it lies between them, so that it can also be turned in fractions; of a choice one for each
-option; of a quality one. (The original took each combination of qualities that occurs for a class of its own, which
-can be neither mixed nor met anew.) Data without labels makes a plain GAN.
+The conditions are the data's labels, all of them, each its own number or numbers (`controls.encode`): of a pitch one
+for each semitone, shared between two where it lies between them, so that it can also be turned in fractions; of a choice
+one for each option; of a quality one. (The original took each combination of qualities that occurs for a class of its
+own, which can be neither mixed nor met anew.) Data without labels makes a plain GAN.
 
 What was mended of the original: logits are logits (its tanh under a cross-entropy from logits left the generator no
 gradient: both of its "decent" losses are values of a saturated tanh), the discriminator's gradient is held down at real
@@ -121,7 +121,7 @@ class Gan:
         generator, discriminator = self._networks()
         basis = principal.fresh(spec.shape, self.coordinates, self.within)
         first, second = jax.random.split(rng)
-        conditions = encode_conditions(spec, jnp.zeros((1, len(spec.labels))))
+        conditions = controls.encode(spec.labels, jnp.zeros((1, len(spec.labels))))
         coordinates = jnp.zeros((1, len(basis["scale"])))
         made = generator.init(second, jnp.zeros((1, self.latent)), conditions, coordinates[0])
         return {
@@ -144,7 +144,7 @@ class Gan:
     def _discriminator_loss(
         self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
     ) -> LossOutput:
-        conditions = encode_conditions(spec, batch["labels"])
+        conditions = controls.encode(spec.labels, batch["labels"])
         basis = variables["generator"]["basis"]
         real = principal.project(basis, batch["features"]) / _balance(basis)
         made = jax.lax.stop_gradient(self._made(variables, rng, conditions))
@@ -169,7 +169,7 @@ class Gan:
         return LossOutput(value, metrics)
 
     def _generator_loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
-        conditions = encode_conditions(spec, batch["labels"])
+        conditions = controls.encode(spec.labels, batch["labels"])
         key = jax.random.fold_in(rng, 1) if train else None
         logits = self._judged(variables, self._made(variables, rng, conditions), conditions, key)
         value = -jnp.mean(logits) if self.loss == "hinge" else jnp.mean(nn.softplus(-logits))
@@ -226,29 +226,12 @@ def _balance(basis: principal.Basis) -> Array:
 
 def _between(spec: Spec, settings: controls.Settings) -> Array:
     """Conditions float32 [count, conditions], of each choice part of the way from one option to another."""
-    conditions = first = encode_conditions(spec, controls.columns(spec.labels, settings))
+    conditions = first = controls.encode(spec.labels, controls.columns(spec.labels, settings))
     for label in spec.labels:
         if isinstance(label, controls.Choice):
             to = jnp.asarray(settings[f"{label.name}_to"], jnp.float32)  # 0 is none
             other = {**settings, label.name: jnp.maximum(to - 1, 0)}
-            step = encode_conditions(spec, controls.columns(spec.labels, other)) - first
+            step = controls.encode(spec.labels, controls.columns(spec.labels, other)) - first
             part = jnp.where(to > 0, jnp.asarray(settings[f"{label.name}_mix"], jnp.float32), 0.0)
             conditions = conditions + part[:, None] * step
     return conditions
-
-
-def encode_conditions(spec: Spec, columns: Array) -> Array:
-    """Labels float32 [batch, labels] as a network is given them, float32 [batch, conditions], each from 0 to 1.
-
-    A pitch is one number for each semitone of its range, 1 at its own and shared between two where it is between them.
-    Where the data says nothing there is one condition, and it is 0.
-    """
-    encoded = [] if spec.labels else [jnp.zeros((len(columns), 1))]
-    for index, label in enumerate(spec.labels):
-        column = columns[:, index]
-        if getattr(label, "unit", "") == "MIDI":
-            semitones = np.arange(np.floor(label.low), np.ceil(label.high) + 1, dtype=np.float32)
-            encoded.append(jnp.maximum(1 - jnp.abs(column[:, None] - semitones), 0))
-        else:
-            encoded.append(label.encode(column))
-    return jnp.concatenate(encoded, axis=1)

@@ -24,7 +24,6 @@ import jax.numpy as jnp
 
 from mgen import controls
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
-from mgen.models.gan import encode_conditions
 
 _SHAPE = (127, 127, 2)
 _LEAST = 5
@@ -94,7 +93,7 @@ class OriginalNoteGan:
                 f"model: OriginalNoteGan makes {_SHAPE}, as ComplexStft(frames=127, bins=127) does; "
                 f"the features are {tuple(spec.shape)}"
             )
-        conditions = encode_conditions(spec, jnp.zeros((1, len(spec.labels))))
+        conditions = controls.encode(spec.labels, jnp.zeros((1, len(spec.labels))))
         first, second = jax.random.split(rng)
         planes = jnp.zeros((1, *_SHAPE[:2], _SHAPE[2] + conditions.shape[1]))
         inputs = jnp.zeros((1, self.latent + conditions.shape[1]))
@@ -113,7 +112,7 @@ class OriginalNoteGan:
     def _discriminator_loss(
         self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
     ) -> LossOutput:
-        conditions = encode_conditions(spec, batch["labels"])
+        conditions = controls.encode(spec.labels, batch["labels"])
         made, _ = self._made(variables["generator"], rng, conditions, train)
         made = jax.lax.stop_gradient(made)
         real_logits, statistics = self._judged(variables, batch["features"], conditions, rng, train)
@@ -123,7 +122,7 @@ class OriginalNoteGan:
         return LossOutput(value, metrics, statistics)
 
     def _generator_loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
-        conditions = encode_conditions(spec, batch["labels"])
+        conditions = controls.encode(spec.labels, batch["labels"])
         made, statistics = self._made(variables["generator"], rng, conditions, train)
         logits, _ = self._judged(variables, made, conditions, jax.random.fold_in(rng, 1), train)
         return LossOutput(jnp.mean(nn.softplus(-logits)), {}, statistics)
@@ -148,7 +147,7 @@ class OriginalNoteGan:
         """float32 [count, 127, 127, 2]."""
         variety = jnp.asarray(settings["variety"], jnp.float32)
         noise = variety[:, None] * jax.random.normal(rng, (len(variety), self.latent))
-        conditions = encode_conditions(spec, controls.columns(spec.labels, settings))
+        conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
         inputs = jnp.concatenate([noise, conditions], axis=1)
         return Generator(self.width).apply(variables["generator"], inputs, train=False)
 

@@ -29,6 +29,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mgen import controls, losses
 from mgen.arrays import EPSILON
@@ -121,8 +122,8 @@ class SwitchDecoder:
             raise ValueError(
                 f"model: SwitchDecoder makes [frames, bins], such as LogMel's; the features are {spec.shape}"
             )
-        width = sum(label.width for label in spec.labels)
-        return {"decoder": {"params": self._decoder(spec).init(rng, jnp.zeros((1, width)))["params"]}}
+        inputs = _inputs(spec, jnp.zeros((1, len(spec.labels))))
+        return {"decoder": {"params": self._decoder(spec).init(rng, inputs)["params"]}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """One player, descending the L1 distance of log-mel features."""
@@ -132,8 +133,7 @@ class SwitchDecoder:
     def _loss(
         decoder: Decoder, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
     ) -> LossOutput:
-        switches = controls.encode(spec.labels, batch["labels"])
-        rebuilt = decoder.apply(variables["decoder"], switches)
+        rebuilt = decoder.apply(variables["decoder"], _inputs(spec, batch["labels"]))
         value = losses.l1(rebuilt, batch["features"])
         return LossOutput(value, {"l1": value})
 
@@ -143,6 +143,27 @@ class SwitchDecoder:
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, frames, bins]; the same settings give the same spectrogram, so `rng` is not used."""
-        switches = controls.encode(spec.labels, controls.columns(spec.labels, settings))
+        switches = _inputs(spec, controls.columns(spec.labels, settings))
         features: Any = self._decoder(spec).apply(variables["decoder"], switches)
         return features
+
+
+def _inputs(spec: Spec, columns: Array) -> Array:
+    """Labels [batch, labels] as the decoder takes them, [batch, inputs].
+
+    At another tempo or pitch every part is elsewhere, which no sum can say: each of their steps has all other inputs
+    to itself.
+    """
+    stepped = [index for index, label in enumerate(spec.labels) if len(getattr(label, "steps", ()))]
+    if not stepped:
+        return controls.encode(spec.labels, columns)
+    others = [index for index in range(len(spec.labels)) if index not in stepped]
+    rest = jnp.concatenate(
+        [
+            jnp.ones((len(columns), 1)),
+            controls.encode([spec.labels[i] for i in others], columns[:, np.array(others, int)]),
+        ],
+        axis=1,
+    )
+    steps = controls.encode([spec.labels[i] for i in stepped], columns[:, np.array(stepped)])
+    return (steps[:, :, None] * rest[:, None, :]).reshape(len(columns), -1)
