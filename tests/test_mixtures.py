@@ -227,3 +227,57 @@ def test_wrong_split_index_and_samples(music):
         corpus.item("validation", 4, np.random.default_rng(0))
     with pytest.raises(DataError, match="samples=0: a clip needs at least one sample"):
         Mixtures(music).open(sample_rate=RATE, samples=0)
+
+
+def table(music, text, name="about.csv"):
+    pathlib.Path(music, name).write_text(text)
+    return name
+
+
+def test_tags_are_switches_that_songs_share(music):
+    rows = (
+        "artist,file,mood\nx,song 1.wav,calm; dark\ny,music/song 2.wav,calm\nz,song 3,bright mood\nx,other.wav,rare\n"
+    )
+    corpus = opened(music, tags=table(music, rows), column="mood")
+    assert [label.name for label in corpus.labels] == ["bright_mood", "calm", "dark"]
+    assert [label.default for label in corpus.labels] == [0, 1, 1], "the first song"
+    assert corpus.labels[1].help == "song 1.wav, song 2.wav"
+    np.testing.assert_array_equal(corpus.switches, [[0, 1, 1], [0, 1, 0], [1, 0, 0]])
+    assert "song 4.wav: not used, about.csv says nothing of it" in corpus.report
+    assert "3 tags of mood are the switches: bright_mood, calm, dark" in corpus.report
+    songs = {tuple(row): clip for row, clip in zip(corpus.switches.tolist(), corpus.clips, strict=True)}
+    alone = 0
+    for item in drawn(corpus, 60):
+        level = item["labels"].max()
+        for own, clip in songs.items():
+            if (item["labels"] == level * np.array(own)).all():
+                np.testing.assert_allclose(item["wave"], level * clip, atol=1e-6)
+                alone += 1
+    assert alone > 5
+    assert any(item["labels"].min() > 0 for item in drawn(corpus, 60)), "songs are mixed, and so are their tags"
+
+
+def test_other_tags_are_other_data(music):
+    first = opened(music, tags=table(music, "file,genre\nsong 1,a\nsong 2,b\n")).fingerprint
+    assert first == opened(music, tags="about.csv").fingerprint
+    assert first != opened(music, tags=table(music, "file,genre\nsong 1,a\nsong 2,c\n")).fingerprint
+    assert first != opened(music).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("file,genre\nsong 1,a\n", "data.column='mood': "),
+        ("file,mood\nsomething.wav,calm\n", "its column 'file' names none of the files, such as "),
+        ("", "has the columns none"),
+    ],
+)
+def test_tables_that_say_nothing(music, rows, words):
+    with pytest.raises(DataError) as error:
+        opened(music, tags=table(music, rows), column="mood")
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_no_table(music):
+    with pytest.raises(DataError, match="data.tags=nowhere.csv: cannot be read: No such file"):
+        opened(music, tags="nowhere.csv")

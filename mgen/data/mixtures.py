@@ -1,9 +1,10 @@
-"""Mixtures of a few songs in which every song is a switch."""
+"""Mixtures of a few songs in which every song is a switch, or every tag that songs have."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import pathlib
 import re
 
@@ -13,6 +14,7 @@ from mgen.audio import printable
 from mgen.controls import Switch
 from mgen.data import DataError
 from mgen.data.folder import SILENCE, File, Scan, fingerprint, scan
+from mgen.data.tags import tags_of
 
 #: Items of one pass over the training split, for each song.
 ITEMS_PER_SONG = 64
@@ -41,7 +43,13 @@ class Mixtures:
     """Never mix song i with song i+1 (cyclic) in training; these pairs are the validation split."""
 
     active: int = 3
-    """At most this many switches are on at once in training."""
+    """At most this many songs are on at once in training."""
+
+    tags: str = ""
+    """CSV file that says what the songs are, in `path` or beside it; every tag is then a switch, and no song."""
+
+    column: str = "genre"
+    """Column of `tags` whose values are the switches; `;` parts several of one song."""
 
     def open(self, *, sample_rate: int, samples: int) -> MixturesCorpus:
         """Scans the folder until there are songs enough, one clip of `samples` mono samples at `sample_rate` Hz each.
@@ -69,8 +77,12 @@ class Mixtures:
             return abs(excerpt(file)[1]).max() > SILENCE
 
         found = scan(self.path, sample_rate=sample_rate, limit=self.songs, counts=audible)
+        tags = self._tags(found) if self.tags else {}
         files, clips, notes = [], [], []
         for file in found.files:
+            if self.tags and not tags[file.name]:
+                notes.append(f"    {file.name}: not used, {self.tags} says nothing of it")
+                continue
             start, wave = excerpt(file)
             if abs(wave).max() <= SILENCE:
                 notes.append(f"    {file.name}: not used, silent from {start / sample_rate:g} s; change data.start_s")
@@ -82,7 +94,15 @@ class Mixtures:
         if not files:
             path = printable(str(found.root))
             raise DataError(f"data.path={path}: every clip is silent; change data.start_s={self.start_s:g}")
-        return MixturesCorpus(self, found, files, np.stack(clips), notes)
+        return MixturesCorpus(self, found, files, np.stack(clips), notes, [tags.get(file.name, ()) for file in files])
+
+    def _tags(self, found: Scan) -> dict[str, tuple[str, ...]]:
+        """The tags of each file by its name. Raises DataError."""
+        near = [found.root / self.tags, found.root.parent / self.tags]
+        table = next((path for path in near if path.is_file()), pathlib.Path(self.tags))
+        names = [file.name for file in found.files]
+        within = [f"{found.root.resolve().name}/{name}" for name in names]
+        return dict(zip(names, tags_of(within, table, self.column), strict=True))
 
 
 def switch_names(names: list[str]) -> list[str]:
@@ -91,19 +111,15 @@ def switch_names(names: list[str]) -> list[str]:
     White space, `=` and `,` become `_` and leading `-` go, so that `--set name=1 other=0` can say them; bytes that are
     not UTF-8 become escapes. A stem that only one file has is that file's name, whatever the others are numbered.
     """
-
-    def clean(text: str) -> str:
-        return re.sub(r"[\s=,]+", "_", text).lstrip("-") or "_"
-
     paths = [pathlib.PurePosixPath(printable(name)) for name in names]
-    stems = [clean(path.stem) for path in paths]
+    stems = [_clean(path.stem) for path in paths]
     count = collections.Counter(stems)
     taken = {stem for stem in stems if count[stem] == 1}
     result: list[str] = []
     for path, stem in zip(paths, stems, strict=True):
         name = stem
         if count[stem] > 1:
-            name = base = clean(str(path.with_suffix("")))
+            name = base = _clean(str(path.with_suffix("")))
             number = 1
             while name in taken:
                 number += 1
@@ -113,34 +129,59 @@ def switch_names(names: list[str]) -> list[str]:
     return result
 
 
+def _clean(text: str) -> str:
+    return re.sub(r"[\s=,]+", "_", text).lstrip("-") or "_"
+
+
 class MixturesCorpus:
     """Opened `Mixtures`.
 
     Training items are 64 a song, each drawn anew from `rng` around song `index % songs`. Validation items are the
     held-out pairs at half and half; with fewer than 4 songs nothing is held out, since no other pair would be left.
+    Where switches are tags a song turns all of its own on; what a tag sounds like alone need not be any song.
 
     Attributes:
-      labels: one switch a song; only the first is on by default.
-      clips: float32 [songs, samples], what each switch sounds like alone.
+      labels: one switch a song, or a tag; only the first song is on by default.
+      clips: float32 [songs, samples], what each song sounds like alone.
+      switches: float32 [songs, labels], which switches are on for each song.
       held_out: pairs of song indices that are never mixed in training.
     """
 
-    def __init__(self, data: Mixtures, found: Scan, files: list[File], clips: np.ndarray, notes: list[str]):
+    def __init__(
+        self,
+        data: Mixtures,
+        found: Scan,
+        files: list[File],
+        clips: np.ndarray,
+        notes: list[str],
+        tags: list[tuple[str, ...]],
+    ):
         self.clips = clips
-        songs = len(clips)
+        songs, names = len(clips), [file.name for file in files]
+        if data.tags:
+            tags = [tuple(dict.fromkeys(_clean(printable(tag)) for tag in own)) for own in tags]
+            every = sorted({tag for own in tags for tag in own})
+            self.switches = np.array([[tag in own for tag in every] for own in tags], np.float32)
+            about = [", ".join(name for name, own in zip(names, tags, strict=True) if tag in own) for tag in every]
+        else:
+            every, about, self.switches = switch_names(names), names, np.eye(songs, dtype=np.float32)
         self.labels = tuple(
-            Switch(name, default=float(index == 0), help=printable(file.name))
-            for index, (name, file) in enumerate(zip(switch_names([f.name for f in files]), files, strict=True))
+            Switch(name, default=float(default), help=printable(files))
+            for name, default, files in zip(every, self.switches[0], about, strict=True)
         )
         held = data.held_out_pairs and songs >= 4
         self.held_out = tuple((index, (index + 1) % songs) for index in range(songs)) if held else ()
         self._active, self._solo_fraction = data.active, data.solo_fraction
         few = f" of the {data.songs} asked for" if songs < data.songs else ""
         self.fingerprint = fingerprint(files)
+        if data.tags:
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} {every} {tags}".encode()).hexdigest()[:16]
+            notes = [*notes, f"  {len(every)} tags of {data.column} are the switches: {', '.join(every)}"]
+        what = "" if data.tags else " as switches"
         report = "\n".join(
             [
                 found.report,
-                f"  {songs} songs{few} as switches at {data.level_db:g} dB RMS, loudest peak {abs(clips).max():.2f}:",
+                f"  {songs} songs{few}{what} at {data.level_db:g} dB RMS, loudest peak {abs(clips).max():.2f}:",
                 *notes,
                 f"  {len(self.held_out)} pairs held out of training",
             ]
@@ -154,7 +195,9 @@ class MixturesCorpus:
         return ITEMS_PER_SONG * len(self.clips) if split == "train" else len(self.held_out)
 
     def item(self, split: str, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Mixture `index` of `split`: {"wave": float32 [samples], "labels": float32 [songs]}, wave = labels @ clips.
+        """Mixture `index` of `split`: {"wave": float32 [samples], "labels": float32 [labels]}.
+
+        By the level of each song, wave = levels @ clips and labels = levels @ switches.
 
         Raises:
           IndexError: index is not below size(split).
@@ -167,7 +210,7 @@ class MixturesCorpus:
         else:
             chosen, levels = self._draw(index % len(self.clips), rng)
             weights[chosen] = levels
-        return {"wave": weights @ self.clips, "labels": weights}
+        return {"wave": weights @ self.clips, "labels": weights @ self.switches}
 
     def _draw(self, anchor: int, rng: np.random.Generator) -> tuple[list[int], np.ndarray | float]:
         """The songs of a training item and their weights."""

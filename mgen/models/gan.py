@@ -8,9 +8,9 @@ The game is played in principal coordinates (`mgen.principal`), which neither pl
 for each sound that is asked for, the discriminator chooses.
 
 The conditions are the data's labels, all of them, each its own number or numbers (`controls.encode`): of a pitch one
-for each semitone, shared between two where it lies between them, so that it can also be turned in fractions; of a choice
-one for each option; of a quality one. (The original took each combination of qualities that occurs for a class of its
-own, which can be neither mixed nor met anew.) Data without labels makes a plain GAN.
+for each semitone, shared between two where it lies between them, so that it can also be turned in fractions; of a
+choice one for each option; of a quality one. (The original took each combination of qualities that occurs for a class
+of its own, which can be neither mixed nor met anew.) Data without labels makes a plain GAN.
 
 What was mended of the original: logits are logits (its tanh under a cross-entropy from logits left the generator no
 gradient: both of its "decent" losses are values of a saturated tanh), the discriminator's gradient is held down at real
