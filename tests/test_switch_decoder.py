@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import switches
+from mgen import controls
 from mgen.commands.arguments import find_config
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider, Switch
@@ -107,3 +108,49 @@ def test_switches_of_real_songs_give_back_and_mix(real_audio, tmp_path, monkeypa
     assert (len(held), len(rest)) == (8, 20)
     assert sum(held) >= 7
     assert sum(rest) >= 19
+
+
+CODED = dataclasses.replace(SMALL, codes=6, sliders=8)
+
+
+def coded(values, variables=None, seed=0):
+    """Variables, and what settings of one sound each make, [count, *shape]."""
+    variables = CODED.init(jax.random.key(seed), SPEC) if variables is None else variables
+    rows = controls.settings_of(CODED.controls(SPEC), values)
+    return variables, np.asarray(CODED.sample(variables, jax.random.key(0), rows, SPEC))
+
+
+def test_codes_have_sliders_along_their_axes():
+    names = [knob.name for knob in CODED.controls(SPEC)]
+    assert names == [*(song.name for song in SONGS), "mean", "axis_1", "axis_2", "axis_3"], "four codes have three axes"
+    assert CODED.controls(SPEC)[-1].low == -4 and SMALL.controls(SPEC) == SONGS
+    off = dict.fromkeys((song.name for song in SONGS), 0.0)
+    quarter = {name: 0.25 for name in off}
+    variables, made = coded([off, off | {"mean": 1.0}, quarter, off | {"axis_1": 2.0}, off | {"axis_1": 4.0}])
+    np.testing.assert_array_equal(made[0], np.full((32, 16), -1, np.float32))
+    np.testing.assert_allclose(made[1], made[2], atol=1e-5)
+    apart = amplitude_db(made[4], variables) - amplitude_db(made[3], variables)
+    np.testing.assert_allclose(apart[amplitude_db(made[3], variables) > 20], 6.02, atol=0.02)
+    # The axes are those of the codes: along them from the mean every song can be reached.
+    codes = np.asarray(variables["decoder"]["params"]["codes"]["kernel"])
+    axes = np.asarray(variables["decoder"]["memory"]["axes"])
+    along = (codes[2] - codes.mean(axis=0)) @ np.linalg.pinv(axes)
+    _, reached = coded(
+        [off | {"song2": 1}, off | {"mean": 1} | {f"axis_{i + 1}": float(along[i]) for i in range(3)}], variables
+    )
+    np.testing.assert_allclose(reached[0], reached[1], atol=1e-4)
+
+
+def test_an_axis_keeps_its_direction_from_step_to_step():
+    variables = CODED.init(jax.random.key(0), SPEC)
+    own = variables["decoder"]
+    turned = {"decoder": {**own, "memory": {"axes": -own["memory"]["axes"]}}}
+    batch = {"labels": jnp.eye(4)[:2], "features": jnp.zeros((2, 32, 16))}
+    loss = CODED.losses(SPEC)["decoder"]
+    for before in (variables, turned):
+        after = loss(before, jax.random.key(0), batch, train=True).updates["memory"]["axes"]
+        np.testing.assert_allclose(after, before["decoder"]["memory"]["axes"], atol=1e-5)
+    assert not loss(variables, jax.random.key(0), batch, train=False).updates
+    _, one = coded([{"axis_1": 1.0}], variables)
+    _, other = coded([{"axis_1": -1.0}], turned)
+    np.testing.assert_allclose(one, other, atol=1e-5)

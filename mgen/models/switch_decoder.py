@@ -13,6 +13,9 @@ noise for several non-zero inputs", because it had never seen two switches at on
    trained on single songs alone this head mixes worse than the plain one (`benchmarks/switches.py`).
    `head="decibel"` is the plain way, kept as the comparison.
 
+With `codes` every switch has a learnt code of a few numbers, which the first layer makes of it. The codes' principal
+axes are sliders too: what lies along them is no song, and no mixture of songs in equal parts.
+
 Upscale factor r: the dense layer makes a grid of (frames / r, bins / r) points, and the last convolution has r * r
 channels for each output channel. For one 512 x 128 output: r = 2, 4, 8, 16, 32, 64 have 4, 16, 64, 256, 1024, 4096
 channels before the shuffle (the original's table lists r itself, which is wrong).
@@ -35,6 +38,8 @@ from mgen import controls, losses
 from mgen.arrays import EPSILON
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.layers import SubPixelConv, shuffle_sizes
+
+_CODES = "codes"  # the layer whose rows are the switches' codes
 
 
 class Residual(nn.Module):
@@ -61,12 +66,16 @@ class Decoder(nn.Module):
     depth: int
     head: str
     components: int
+    codes: int
     homogeneous: bool
 
     @nn.compact
-    def __call__(self, switches: Array) -> Array:
-        """Turns the switches on."""
+    def __call__(self, switches: Array, moved: Array | float = 0.0) -> Array:
+        """Turns the switches on; their code, float32 [batch, codes], is then moved by `moved`."""
         frames, bins = shuffle_sizes(self.shape, self.upscale)
+        if self.codes:
+            own = nn.Dense(self.codes, use_bias=False, kernel_init=nn.initializers.normal(1.0), name=_CODES)
+            switches = (own(switches) + moved) / np.sqrt(self.codes)
         # Sliders such as a filter's brightness are not gains: 0 is a setting, not silence, so they come with biases.
         bias = not self.homogeneous
         energy = self.head == "energy"
@@ -102,15 +111,20 @@ class SwitchDecoder:
     """The last layer: summed squares of amplitudes, in which sounds superpose, or decibels directly."""
     components: int = 2
     """Amplitudes summed at each point by the energy head."""
+    codes: int = 0
+    """Numbers of a learnt code of each switch, whose principal axes are sliders; 0 has none."""
+    sliders: int = 8
+    """Axes of the codes that can be turned."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        for name, least in (("upscale", 1), ("width", 1), ("depth", 0), ("components", 1)):
+        least_of = {"upscale": 1, "width": 1, "depth": 0, "components": 1, "codes": 0, "sliders": 0}
+        for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"model.{name}: expected at least {least}, got {getattr(self, name)}")
 
     def _decoder(self, spec: Spec) -> Decoder:
-        sizes = {name: getattr(self, name) for name in ("upscale", "width", "depth", "head", "components")}
+        sizes = {name: getattr(self, name) for name in ("upscale", "width", "depth", "head", "components", "codes")}
         gains = all(isinstance(label, controls.Switch) for label in spec.labels)
         return Decoder(shape=spec.shape, homogeneous=gains and self.head == "energy", **sizes)
 
@@ -123,29 +137,70 @@ class SwitchDecoder:
                 f"model: SwitchDecoder makes [frames, bins], such as LogMel's; the features are {spec.shape}"
             )
         inputs = _inputs(spec, jnp.zeros((1, len(spec.labels))))
-        return {"decoder": {"params": self._decoder(spec).init(rng, inputs)["params"]}}
+        variables = {"params": self._decoder(spec).init(rng, inputs)["params"]}
+        if self.codes:
+            variables["memory"] = {"axes": _axes(variables["params"], self._axes(spec))}
+        return {"decoder": variables}
+
+    def _axes(self, spec: Spec) -> int:
+        """How many axes the codes have, at most `sliders`."""
+        return min(self.sliders, self.codes, len(spec.labels) - 1)
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """One player, descending the L1 distance of log-mel features."""
         return {"decoder": functools.partial(self._loss, self._decoder(spec), spec)}
 
-    @staticmethod
     def _loss(
-        decoder: Decoder, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
+        self, decoder: Decoder, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool
     ) -> LossOutput:
-        rebuilt = decoder.apply(variables["decoder"], _inputs(spec, batch["labels"]))
+        own = variables["decoder"]
+        rebuilt = decoder.apply({"params": own["params"]}, _inputs(spec, batch["labels"]))
         value = losses.l1(rebuilt, batch["features"])
-        return LossOutput(value, {"l1": value})
+        updates = {}
+        if train and self.codes:  # so that a slider does not turn round between checkpoints
+            updates = {"memory": {"axes": _axes(own["params"], self._axes(spec), like=own["memory"]["axes"])}}
+        return LossOutput(value, {"l1": value}, updates)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
-        """The switches, named after the songs, or the sliders of the data."""
-        return spec.labels
+        """The switches, named after the songs, or the sliders of the data; then the codes' mean and axes."""
+        if not self.codes:
+            return spec.labels
+        mean = controls.Slider("mean", 0.0, 1.0, 0.0, help="the mean of all codes, beside the switches that are on")
+        return (
+            *spec.labels,
+            mean,
+            *(
+                controls.Slider(f"axis_{i + 1}", -4.0, 4.0, 0.0, "sigma", f"principal axis {i + 1} of the codes")
+                for i in range(self._axes(spec))
+            ),
+        )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, frames, bins]; the same settings give the same spectrogram, so `rng` is not used."""
+        own, moved = variables["decoder"], 0.0
+        if self.codes:
+            turned = [jnp.asarray(settings[f"axis_{i + 1}"], jnp.float32) for i in range(self._axes(spec))]
+            axes = _axes(own["params"], len(turned), like=own["memory"]["axes"])
+            mean = jnp.mean(own["params"][_CODES]["kernel"], axis=0)
+            turned = jnp.stack([jnp.asarray(settings["mean"], jnp.float32), *turned], axis=1)
+            moved = turned @ jnp.concatenate([mean[None], axes])
         switches = _inputs(spec, controls.columns(spec.labels, settings))
-        features: Any = self._decoder(spec).apply(variables["decoder"], switches)
+        features: Any = self._decoder(spec).apply({"params": own["params"]}, switches, moved)
         return features
+
+
+def _axes(params: Any, count: int, like: Array | None = None) -> Array:
+    """The first principal axes of the switches' codes, a standard deviation long: float32 [count, codes].
+
+    An axis and its opposite say the same. The one that points as before is given, `like` [count, codes]; at first that
+    is the one whose largest entry is positive.
+    """
+    codes = jax.lax.stop_gradient(params[_CODES]["kernel"])  # [switches, codes]
+    _, lengths, found = jnp.linalg.svd(codes - jnp.mean(codes, axis=0), full_matrices=False)
+    found, lengths = found[:count], lengths[:count] / np.sqrt(len(codes))
+    largest = jnp.take_along_axis(found, jnp.argmax(jnp.abs(found), axis=1)[:, None], axis=1)[:, 0]
+    toward = largest if like is None else jnp.sum(found * like, axis=1)
+    return found * jnp.where(toward < 0, -lengths, lengths)[:, None]
 
 
 def _inputs(spec: Spec, columns: Array) -> Array:
