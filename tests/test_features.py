@@ -166,3 +166,33 @@ def test_complex_stft_keeps_the_pitch():
     spectrum = np.abs(np.fft.rfft(back * np.hanning(len(back))))
     assert np.argmax(spectrum) * features.sample_rate / len(back) == pytest.approx(261.63, abs=0.3)
     assert features.encode(tone(features, 261.63)).max() < 0.55
+
+
+@pytest.mark.parametrize("features", [SMALL, LogStft(**FRAMES)], ids=lambda f: type(f).__name__)
+def test_windows_that_overlap_join_without_a_seam(features):
+    """Of one tone that gets louder: joined it is what the whole is, and sounds like it where two windows meet."""
+    overlap, count = 9, 3
+    step = (features.frames - overlap) * features.hop_length
+    whole = np.arange(step * count + overlap * features.hop_length) / features.sample_rate
+    whole = ((0.1 + 0.1 * whole) * np.sin(2 * np.pi * 440 * whole)).astype(np.float32)
+    waves = np.stack([whole[i * step : i * step + features.samples] for i in range(count)])
+    longer, joined = features.joined(features.encode(np.stack([waves, waves[::-1]])), overlap=overlap)
+    assert longer.frames == joined.shape[1] == 3 * (33 - 9) + 9 and joined.shape[0] == 2
+    assert type(longer) is type(features) and longer.hop_length == features.hop_length
+    edge = 3  # frames that a window fills up at its ends
+    expected = np.asarray(longer.encode(whole[: longer.samples]))
+    loud = expected[edge:-edge] > 0
+    assert loud.any()
+    np.testing.assert_allclose(np.asarray(joined[0])[edge:-edge][loud], expected[edge:-edge][loud], atol=0.02)
+    heard = np.asarray(longer.decode(joined[0], jax.random.key(0)))
+    levels = np.sqrt(np.square(heard[: len(heard) // 512 * 512]).reshape(-1, 512).mean(axis=1))[2:-2]
+    assert np.abs(20 * np.log10(levels[1:] / levels[:-1])).max() < 2, "decibels from one 32 ms to the next"
+
+
+def test_what_cannot_be_joined_is_refused():
+    windows = np.zeros((2, 33, 40), np.float32)
+    for overlap in (0, 17):
+        with pytest.raises(ValueError, match=r"overlap: expected 1 to 16 frames \(half a window\), got"):
+            SMALL.joined(windows, overlap=overlap)
+    with pytest.raises(ValueError, match=r"windows: expected \[\.\.\., windows, frames=33, n_mels=40\]"):
+        SMALL.joined(windows[..., :-1], overlap=4)

@@ -281,3 +281,19 @@ def test_tables_that_say_nothing(music, rows, words):
 def test_no_table(music):
     with pytest.raises(DataError, match="data.tags=nowhere.csv: cannot be read: No such file"):
         opened(music, tags="nowhere.csv")
+
+
+def test_clips_that_follow_each_other_are_switches_each(music):
+    corpus = opened(music, songs=4, windows=3, overlap=0.25, start_s=0.1)
+    assert [label.name for label in corpus.labels][2:5] == ["song_0.3", "song_1.1", "song_1.2"]
+    assert corpus.labels[4].help == "song 1.wav.2"
+    first, second, third = corpus.clips[3:6]
+    np.testing.assert_array_equal(first[1500:], second[:500])
+    np.testing.assert_array_equal(second[1500:], third[:500])
+    wave, _ = soundfile.read(f"{music}/song 1.wav", dtype="float32")
+    span = wave[800 : 800 + 5_000]
+    np.testing.assert_allclose(first, span[:CLIP] * (0.1 / np.sqrt(np.mean(span**2))), atol=1e-4)
+    assert corpus.held_out[3] == (3, 6), "pairs of songs, not of clips of one song"
+    assert "4 songs, 3 clips each, as switches at -20 dB RMS" in corpus.report
+    with pytest.raises(DataError, match="data.windows=2: a tag cannot be several clips"):
+        opened(music, windows=2, tags="about.csv")

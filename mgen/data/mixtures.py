@@ -33,6 +33,12 @@ class Mixtures:
     start_s: float = 45.0
     """Where the clip starts, or the last possible start in shorter files."""
 
+    windows: int = 1
+    """Clips of each song that follow each other, each a switch; `sample.py --then` joins them again."""
+
+    overlap: float = 0.125
+    """Share of a clip that it has in common with the next one of its song."""
+
     level_db: float = -20.0
     """Every song is brought to this RMS level, dB below full scale, so that no switch drowns another."""
 
@@ -60,18 +66,26 @@ class Mixtures:
         for name, good, expected in (
             ("songs", self.songs >= 0, "0 (every file) or more"),
             ("start_s", 0 <= self.start_s < float("inf"), "0 or more"),
+            ("windows", self.windows >= 1, "1 or more"),
+            ("overlap", 0 <= self.overlap <= 0.5, "0 to 0.5"),
             ("level_db", -float("inf") < self.level_db <= 0, "0 or less"),
             ("solo_fraction", 0 <= self.solo_fraction <= 1, "0 to 1"),
             ("active", self.active >= 1, "1 or more"),
         ):
             if not good:
                 raise DataError(f"data.{name}={getattr(self, name)}: expected {expected}")
+        if self.tags and self.windows > 1:
+            raise DataError(
+                f"data.windows={self.windows}: a tag cannot be several clips of a song; leave out data.tags"
+            )
         if samples < 1:
             raise DataError(f"samples={samples}: a clip needs at least one sample")
+        step = round((1 - self.overlap) * samples)
+        whole = samples + (self.windows - 1) * step
 
         def excerpt(file: File) -> tuple[int, np.ndarray]:
-            start = min(round(self.start_s * sample_rate), max(0, file.audio.length - samples))
-            return start, file.audio.read(start, start + samples)
+            start = min(round(self.start_s * sample_rate), max(0, file.audio.length - whole))
+            return start, file.audio.read(start, start + whole)
 
         def audible(file: File) -> bool:
             return abs(excerpt(file)[1]).max() > SILENCE
@@ -89,7 +103,8 @@ class Mixtures:
                 continue
             gain = 10 ** (self.level_db / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
             files.append(file)
-            clips.append(np.pad(wave * np.float32(gain), (0, samples - len(wave))))
+            wave = np.pad(wave * np.float32(gain), (0, whole - len(wave)))
+            clips += [wave[number * step : number * step + samples] for number in range(self.windows)]
             notes.append(f"    {file.name}: from {start / sample_rate:g} s, gain {20 * np.log10(gain):+.1f} dB")
         if not files:
             path = printable(str(found.root))
@@ -165,23 +180,27 @@ class MixturesCorpus:
             about = [", ".join(name for name, own in zip(names, tags, strict=True) if tag in own) for tag in every]
         else:
             every, about, self.switches = switch_names(names), names, np.eye(songs, dtype=np.float32)
+            if data.windows > 1:
+                numbers = range(1, data.windows + 1)
+                every, about = ([f"{name}.{number}" for name in of for number in numbers] for of in (every, about))
         self.labels = tuple(
             Switch(name, default=float(default), help=printable(files))
             for name, default, files in zip(every, self.switches[0], about, strict=True)
         )
-        held = data.held_out_pairs and songs >= 4
-        self.held_out = tuple((index, (index + 1) % songs) for index in range(songs)) if held else ()
+        held = data.held_out_pairs and len(files) >= 4
+        self.held_out = tuple((index, (index + data.windows) % songs) for index in range(songs)) if held else ()
         self._active, self._solo_fraction = data.active, data.solo_fraction
-        few = f" of the {data.songs} asked for" if songs < data.songs else ""
+        few = f" of the {data.songs} asked for" if len(files) < data.songs else ""
         self.fingerprint = fingerprint(files)
         if data.tags:
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} {every} {tags}".encode()).hexdigest()[:16]
             notes = [*notes, f"  {len(every)} tags of {data.column} are the switches: {', '.join(every)}"]
         what = "" if data.tags else " as switches"
+        windows = f", {data.windows} clips each," if data.windows > 1 else ""
         report = "\n".join(
             [
                 found.report,
-                f"  {songs} songs{few}{what} at {data.level_db:g} dB RMS, loudest peak {abs(clips).max():.2f}:",
+                f"  {len(files)} songs{few}{windows}{what} at {data.level_db:g} dB RMS, loudest peak {abs(clips).max():.2f}:",
                 *notes,
                 f"  {len(self.held_out)} pairs held out of training",
             ]
