@@ -2,7 +2,8 @@
 
     python benchmarks/switches.py runs/switches [runs/OTHER ...]
 
-Needs the runs' audio folder. For N songs the pairs (i, i + 1), cyclic, were never mixed in training ("held out").
+Needs the runs' audio folder. For N songs the pairs (i, i + 1), cyclic, were never mixed in training ("held out"). Where
+tags are the switches a song is all of its own.
 
 - solo: log-mel L1 between the switch's spectrogram and its song, over the L1 between the mean spectrogram of all songs
   and that song. 0 is perfect, 1 is the trivial answer.
@@ -38,11 +39,15 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
         raise SystemExit(f"{workdir}: measures runs on Mixtures, not on {type(experiment.data).__name__}")
     if tuple(corpus.labels) != spec.labels:
         raise SystemExit(f"{workdir}: {experiment.data.path} no longer holds the songs it was trained on")
-    songs, labels = len(corpus.labels), [label.name for label in corpus.labels]
+    songs, labels = len(corpus.clips), [label.name for label in corpus.labels]
+    names = labels if len(labels) == songs else [f"song {number}" for number in range(songs)]
     decibels = -features.floor_db / 2  # of one unit of the features
     encode = jax.jit(features.encode)
+    rest = {knob.name: knob.default for knob in experiment.model.controls(spec)[len(labels) :]}
     sample = jax.jit(lambda weights: experiment.model.sample(
-        averaged(loaded.state), jax.random.key(0), dict(zip(labels, weights.T, strict=True)), spec))  # fmt: skip
+        averaged(loaded.state), jax.random.key(0),
+        dict(zip(labels, (weights @ corpus.switches).T, strict=True))
+        | {name: jax.numpy.full(len(weights), value) for name, value in rest.items()}, spec))  # fmt: skip
 
     def l1(a, b):
         return np.abs(np.asarray(a) - np.asarray(b)).mean(axis=(-2, -1)) * decibels
@@ -63,7 +68,7 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
         made, mixed = sample(weights)[0], encode(weights[0] @ corpus.clips)
         distances = [float(l1(made, target)) for target in (mixed, real[i], real[j])]
         pairs.append({
-            "songs": [labels[i], labels[j]], "held_out": frozenset((i, j)) in held,
+            "songs": [names[i], names[j]], "held_out": frozenset((i, j)) in held,
             "to_mixture_db": distances[0], "to_songs_db": distances[1:], "right": distances[0] < min(distances[1:]),
         })  # fmt: skip
 
@@ -99,7 +104,7 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
                 "heard_db": float(heard[index]),
                 "inversion_db": float(best[index]),
             }
-            for index, label in enumerate(labels)
+            for index, label in enumerate(names)
         ],
         "pairs": pairs,
     }  # fmt: skip

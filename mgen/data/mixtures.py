@@ -200,7 +200,8 @@ class MixturesCorpus:
         report = "\n".join(
             [
                 found.report,
-                f"  {len(files)} songs{few}{windows}{what} at {data.level_db:g} dB RMS, loudest peak {abs(clips).max():.2f}:",
+                f"  {len(files)} songs{few}{windows}{what} at {data.level_db:g} dB RMS, "
+                f"loudest peak {abs(clips).max():.2f}:",
                 *notes,
                 f"  {len(self.held_out)} pairs held out of training",
             ]
