@@ -11,7 +11,7 @@ from mgen.data.tones import Tones
 from mgen.features import LogMel
 from mgen.models.switch_decoder import SwitchDecoder
 from mgen.training.experiment import Experiment, differences, from_json, to_json
-from mgen.training.optimisers import Adam
+from mgen.training.optimisers import Adam, Sgd
 
 EXPERIMENT = Experiment(
     data=Tones(tempo=(120.0, 120.0)),
@@ -92,3 +92,13 @@ def test_gradients_are_clipped_and_weights_decay():
     np.testing.assert_allclose(moved(clip=0.0, weight_decay=0.5), [-0.25, -0.15, -0.15, -0.15], atol=1e-6)
     # Adam does not see the scale of a gradient but through its epsilon, which a tiny clip makes felt.
     assert -0.06 < float(moved(clip=1e-8)[0]) < -0.04
+
+
+def test_momentum_keeps_part_of_the_last_update():
+    own, gradient = Sgd(rate=0.1, momentum=0.5).build(10), {"w": jnp.array([1.0])}
+    first, state = own.update(gradient, own.init(gradient))
+    second, _ = own.update(gradient, state)
+    np.testing.assert_allclose([first["w"][0], second["w"][0]], [-0.1, -0.15], atol=1e-6)
+    for fields, words in (({"rate": -1.0}, "rate: expected 0 or more"), ({"momentum": 1.0}, "momentum: expected 0 <=")):
+        with pytest.raises(ValueError, match=words):
+            Sgd(**fields)

@@ -68,3 +68,28 @@ class Adam:
         """Clipping, then Adam."""
         adam = optax.adamw(self.schedule(steps), b1=self.b1, b2=self.b2, weight_decay=self.weight_decay)
         return optax.chain(optax.clip_by_global_norm(self.clip), adam) if self.clip else adam
+
+
+@dataclasses.dataclass(frozen=True)
+class Sgd:
+    """Gradient descent with momentum (Polyak, 1964) at one rate; with half of Adam's memory."""
+
+    rate: float = 0.05
+    """Learning rate."""
+    momentum: float = 0.9
+    """Share of the last update that is kept."""
+
+    def __post_init__(self):
+        """Refuses what would not descend."""
+        if not 0 <= self.rate < math.inf:
+            raise ValueError(f"optimisers.*.rate: expected 0 or more, got {self.rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"optimisers.*.momentum: expected 0 <= momentum < 1, got {self.momentum}")
+
+    def schedule(self, steps: int) -> optax.Schedule:
+        """The same rate at each of `steps` updates."""
+        return optax.constant_schedule(self.rate)
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Momentum, then the step down."""
+        return optax.sgd(self.schedule(steps), momentum=self.momentum)
