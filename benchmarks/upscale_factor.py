@@ -5,9 +5,10 @@
 `upscale_factor`: the decoder of switches (eight songs of the folder) and of sliders (`Tones`) to 256 x 128 log-mel
 frames, for r of 2 to 64, each as wide as makes its parameters nearest to one number, over three seeds: the error of
 held-out mixtures after equal steps and after equal time (stepping alone, compilation not counted), with half of a 95 %
-interval; milliseconds a step, and the memory of one; and the checkerboard: how far the error's spectrum stands out at
-the frequencies of the period r, over frames and over bands, in dB beside the frequencies next to them. All decoders
-see the same pool of encoded clips in the same order.
+interval; the same error of eight of the sounds that these are turned into ("heard", first seed; one sound of each is
+written to --out); milliseconds a step, and the memory of one; and the checkerboard: how far the error's spectrum
+stands out at the frequencies of the period r, over frames and over bands, in dB beside the frequencies next to them.
+All decoders see the same pool of encoded clips in the same order.
 
 `upscale_peaks`: the published estimate of r, the mean spacing of the peaks of mel spectra that were smoothed with a
 Hann window as long as the root of the bands, for the songs and for white noise: if noise has the same "r", the
@@ -28,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks.record import ROOT, markdown, record
 
 FACTORS, SEEDS = (2, 4, 8, 16, 32, 64), (0, 1, 2)
-PARAMETERS, BATCH, POOL = 1_000_000, 8, 512
+PARAMETERS, BATCH, POOL, HEARD = 1_000_000, 8, 512, 8
 BANDS = (128, 256, 376)  # of the published estimate
 FIGURES = ROOT / "docs" / "figures"
 
@@ -39,19 +40,20 @@ def main() -> None:
     parser.add_argument("songs", help="folder of songs")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs" / "upscale_factor", help="folder of sounds")
     asked = parser.parse_args()
-    from mgen import parallel
-
-    parallel.use_all_cores()
+    import jax
     import numpy as np
 
+    from mgen import audio, parallel
     from mgen.data.mixtures import Mixtures
     from mgen.data.tones import Tones
     from mgen.features import LogMel
 
     features = LogMel(sample_rate=22_050, frames=256, n_mels=128)
     size = {"sample_rate": features.sample_rate, "samples": features.samples}
-    sources = {"switches": Mixtures(path=asked.songs, songs=8).open(**size), "sliders": Tones().open(**size)}
+    tones = Tones(tempo=(122.0, 122.0), key=("A",), pitch=(72, 72))  # as in the demo
+    sources = {"switches": Mixtures(path=asked.songs, songs=8).open(**size), "sliders": tones.open(**size)}
     rows, pictures = [], {}
     for name, corpus in sources.items():
         pools = {split: _pool(features, corpus, split, count) for split, count in (("train", POOL), ("validation", 64))}
@@ -63,9 +65,15 @@ def main() -> None:
                 half = 4.303 * np.std(errors, ddof=1) / np.sqrt(len(errors))  # Student's t of two degrees of freedom
                 row[title] = f"{np.mean(errors):.2f} ± {half:.2f}"
             row["steps in that time"] = round(float(np.mean([numbers["steps"] for numbers in found])))
+            sounds = np.asarray(parallel.spread(features.decode, made, jax.random.split(jax.random.key(0), len(made))))
+            heard = np.abs(
+                np.asarray(parallel.spread(features.encode, sounds)) - pools["validation"]["features"][:HEARD]
+            )
+            row["heard, dB"] = round(-features.floor_db / 2 * float(heard.mean()), 2)
+            audio.write(asked.out / f"{name}_r{factor}.wav", sounds[0], sample_rate=features.sample_rate)
             row["checkerboard, dB"] = round(float(np.mean([numbers["checkerboard"] for numbers in found])), 1)
             rows.append(row)
-            pictures[name, factor] = made
+            pictures[name, factor] = made[0]
             print(markdown([row]), flush=True)
         pictures[name, "real"] = pools["validation"]["features"][0]
     about = (
@@ -92,7 +100,7 @@ def _pool(features, corpus, split: str, most: int) -> dict:
 
 
 def _trained(features, corpus, pools, factor: int, steps: int, seconds: float):
-    """Numbers for each seed, what is alike for all of them, and one clip that the first seed made."""
+    """Numbers for each seed, what is alike for all of them, and the first clips that the first seed made."""
     import jax
     import numpy as np
 
@@ -144,7 +152,7 @@ def _trained(features, corpus, pools, factor: int, steps: int, seconds: float):
             if number == steps:
                 made, numbers["error, equal steps, dB"] = judged(state)
                 numbers["checkerboard"] = _checkerboard(made - held_out["features"], factor)
-                first = made[0] if first is None else first
+                first = made[:HEARD] if first is None else first
             if "steps" not in numbers and stepped >= seconds:
                 numbers["error, equal time, dB"], numbers["steps"] = judged(state)[1], number
         found.append(numbers)
