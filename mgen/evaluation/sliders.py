@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mgen.contracts import Settings, Synthetic
-from mgen.controls import Choice, Control
+from mgen.controls import Choice, Clip, Control
 from mgen.metrics.control import disentanglement, leaks, monotonicity, movement, sweeps
 from mgen.metrics.control import mutual_information_gap as information_gap
 from mgen.metrics.factors import MeasuredFactors, measured_factors
@@ -113,7 +113,11 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
     low, high = (np.array([getattr(slider, end) for slider in sliders]) for end in ("low", "high"))
     moved = sweeps(low, high, np.array([slider.default for slider in sliders]), points=points)
     drawn = np.random.default_rng([seed, 1]).uniform(low, high, (count * len(sliders), len(sliders)))
-    asked = {knob.name: np.full(len(moved) + len(drawn), knob.default, np.float64) for knob in knobs}
+    asked = {
+        knob.name: np.full(len(moved) + len(drawn), knob.default, np.float64)
+        for knob in knobs
+        if not isinstance(knob, Clip)
+    }
     asked |= {slider.name: np.concatenate([moved[:, i], drawn[:, i]]) for i, slider in enumerate(sliders)}
 
     variables = averaged(loaded.state)
