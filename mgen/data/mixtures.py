@@ -75,7 +75,7 @@ class Mixtures:
             if abs(wave).max() <= SILENCE:
                 notes.append(f"    {file.name}: not used, silent from {start / sample_rate:g} s; change data.start_s")
                 continue
-            gain = 10 ** (self.level_db / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
+            gain = self._gain(wave)
             files.append(file)
             clips.append(np.pad(wave * np.float32(gain), (0, samples - len(wave))))
             notes.append(f"    {file.name}: from {start / sample_rate:g} s, gain {20 * np.log10(gain):+.1f} dB")
@@ -83,6 +83,13 @@ class Mixtures:
             path = printable(str(found.root))
             raise DataError(f"data.path={path}: every clip is silent; change data.start_s={self.start_s:g}")
         return MixturesCorpus(self, found, files, np.stack(clips), notes)
+
+    def level(self, wave: np.ndarray) -> np.ndarray:
+        """A clip that a person gives, float32 [samples], at `level_db`."""
+        return wave * np.float32(self._gain(wave)) if abs(wave).max() > SILENCE else wave
+
+    def _gain(self, wave: np.ndarray) -> np.float64:
+        return 10 ** (self.level_db / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
 
 
 def switch_names(names: list[str]) -> list[str]:
