@@ -278,11 +278,11 @@ def test_a_person_gives_clips(notes, tmp_path):
 
         # Recorded, until it is enough and until it is stopped; dropped.
         record.click()
-        expect(clip.locator("option:checked")).to_have_text("recording 2", timeout=10_000)
+        expect(clip.locator("option:checked")).to_have_text("recording 1", timeout=10_000)
         recorded = changed(mine)
         page.get_by_label("Record clip to", exact=True).click()
         page.get_by_label("Stop clip to", exact=True).click()
-        expect(other.locator("option:checked")).to_have_text("recording 3")
+        expect(other.locator("option:checked")).to_have_text("recording 2")
         page.evaluate(_DROP, [other.get_attribute("id"), list((notes / "sounds" / "high.flac").read_bytes())])
         expect(other.locator("option:checked")).to_have_text("dropped.wav")
         page.get_by_label("mix, exact value").fill("0.5")

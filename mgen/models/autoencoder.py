@@ -213,7 +213,7 @@ class Autoencoder:
             ),
             controls.Clip("clip", "starts from this sound instead of from a random one"),
             controls.Clip("clip_to", "where mix leads, instead of to a random one"),
-            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, if there is any of them"),
+            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:

@@ -3,6 +3,7 @@
 /** What this page has uploaded, for every run: name in settings to what a person calls it. */
 const given = new Map();
 let recording = null; // while the microphone is open: what ends it
+let recorded = 0;
 
 /**
  * Fills the row of a control.
@@ -94,7 +95,7 @@ async function record(button, label, studio) {
     microphone.getTracks().forEach((track) => track.stop());
     context.close();
     named("Record");
-    upload(wav(blocks, context.sampleRate), `recording ${given.size + 1}`, studio);
+    upload(wav(blocks, context.sampleRate), `recording ${++recorded}`, studio);
   });
   const named = (text) => {
     button.textContent = text;
