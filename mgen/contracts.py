@@ -170,6 +170,15 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Listening(Model, Protocol):
+    """A model that makes something of a clip, once and not again for every sound that starts from it."""
+
+    def listen(self, variables: Variables, features: Array, spec: Spec) -> Array:
+        """float32 [clips, *spec.shape] to float32 [clips, ...], which `sample` gets as `controls.Clips.features`."""
+        ...
+
+
+@runtime_checkable
 class Fitted(Model, Protocol):
     """A model that looks at clips before the first step, to begin from what they have in common.
 

@@ -148,7 +148,7 @@ class Clip(Aside):
 class Clips(NamedTuple):
     """What a model sees of a `Clip`: in its settings only where at least one sound is given a clip."""
 
-    features: Array  # float32 [count, *spec.shape], zeros where none is given
+    features: Array  # float32 [count, *spec.shape], or what its own `listen` made of that; 0 where none is given
     given: Array  # bool [count]
 
 

@@ -15,7 +15,7 @@ from mgen.data.mixtures import Mixtures
 from mgen.data.note_folder import NoteFolder
 from mgen.data.nsynth import NSynth
 from mgen.training.loop import train
-from mgen.training.sampling import generate
+from mgen.training.sampling import generate, listened
 from tests import toys
 
 CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "note_autoencoder.py"
@@ -35,7 +35,16 @@ class Echo(toys.ToyModel):
         if "clip" not in settings:
             return -jnp.ones((len(gain), *spec.shape))
         clips = settings["clip"]
-        return jnp.where(clips.given[:, None], gain * clips.features, -1.0)
+        heard = jnp.where(clips.given[:, None], gain * clips.features, -1.0)
+        return jnp.broadcast_to(heard, (len(gain), *spec.shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class Attentive(Echo):
+    """Hears a clip as its loudest sample, and gives that back."""
+
+    def listen(self, variables, features, spec):
+        return jnp.max(abs(features), axis=1, keepdims=True) + variables["more"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +91,20 @@ def test_a_clip_of_another_rate_is_resampled_and_one_of_base64_is_the_file(tmp_p
     file, whole = made([str(tmp_path / "a.wav"), url])
     np.testing.assert_array_equal(file, whole)
     np.testing.assert_allclose(file[100:-100], sound(tmp_path / "b.wav", SAMPLES)[100:-100], atol=1e-3)
+
+
+def test_a_model_that_listens_gets_what_it_heard(tmp_path):
+    experiment = toys.experiment(model=Attentive())
+    rows = [{"clip": str(tmp_path / name)} for name in ("a.wav", "b.wav", "a.wav")] + [{}]
+    settings = controls.settings_of(experiment.model.controls(None), rows)
+    levels = (("a.wav", 0.2), ("b.wav", 0.4))
+    loudest = [np.max(abs(sound(tmp_path / name, SAMPLES, level=level))) for name, level in levels]
+    spec, variables = Spec(shape=experiment.features.shape), {"more": jnp.array(0.1)}
+    waves = generate(experiment, spec, variables, settings, seed=0)
+    expected = [loudest[0] + 0.1, loudest[1] + 0.1, loudest[0] + 0.1, -1]
+    np.testing.assert_allclose(waves, np.repeat(np.array(expected)[:, None], SAMPLES, axis=1), atol=1e-6)
+    heard = listened(experiment, spec, variables, settings)
+    np.testing.assert_array_equal(generate(experiment, spec, variables, heard, seed=0), waves)
 
 
 def test_a_clip_is_brought_to_the_level_of_the_data(tmp_path):

@@ -101,6 +101,15 @@ def test_what_is_uploaded_is_cut_and_played(client, tmp_path):
     assert upload(client, (tmp_path / "long.wav").read_bytes()).json() == answer
 
 
+def test_a_clip_is_heard_once_while_sliders_are_turned(client, tmp_path, monkeypatch):
+    audio.write(tmp_path / "new.wav", wave(5_000, 3), sample_rate=RATE)
+    name = upload(client, (tmp_path / "new.wav").read_bytes()).json()["clip"]
+    first = played(client, clip=name)
+    monkeypatch.setattr(audio, "read", None)
+    np.testing.assert_array_equal(played(client, clip=name), first)
+    assert not np.array_equal(played(client, clip=name, axis_1=3), first)
+
+
 def test_what_is_picked_is_the_file(client, folder):
     assert heard(client, "deep/b.flac").status_code == 200
     assert not np.array_equal(played(client, clip="a.wav"), played(client, clip="deep/b.flac"))

@@ -189,6 +189,8 @@ class Autoencoder:
         (code, _), _ = jax.lax.scan(step, (code, optimiser.init(code)), None, length=self.refine)
         return code
 
+    listen = encode  # a clip that a person gives is its latent
+
     def decode(self, variables: Variables, code: Array, spec: Spec) -> Array:
         """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape]."""
         features = self._decoded(variables, code)
@@ -225,7 +227,7 @@ class Autoencoder:
         variety = jnp.asarray(settings["variety"], jnp.float32)
         code = memory["mean"] + variety[:, None] * (latents.draw(memory, rng, len(variety)) - memory["mean"])
         if "clip" in settings or "clip_to" in settings:
-            start, end = (self._given(variables, settings.get(name), code, spec) for name in ("clip", "clip_to"))
+            start, end = (_given(settings.get(name), code) for name in ("clip", "clip_to"))
             code = start + jnp.asarray(settings["mix"], jnp.float32)[:, None] * (end - start)
         count = min(self.sliders, self.latent)
         if count:
@@ -233,8 +235,7 @@ class Autoencoder:
             code = code + turned @ latents.axes(memory, count)
         return self.decode(variables, code, spec)
 
-    def _given(self, variables: Variables, clips: controls.Clips | None, drawn: Array, spec: Spec) -> Array:
-        """Latents of clips, and those that were drawn where none is given: float32 [count, latent]."""
-        if clips is None:
-            return drawn
-        return jnp.where(clips.given[:, None], self.encode(variables, clips.features, spec), drawn)
+
+def _given(clips: controls.Clips | None, drawn: Array) -> Array:
+    """Latents of clips, and those that were drawn where none is given: float32 [count, latent]."""
+    return drawn if clips is None else jnp.where(clips.given[:, None], clips.features, drawn)

@@ -8,7 +8,7 @@ import io
 import pathlib
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ import numpy as np
 
 from mgen import audio, controls, dsp
 from mgen.training.checkpoint import Loaded
-from mgen.training.sampling import generate
+from mgen.training.sampling import generate, listened
 from mgen.training.step import averaged
 
 _DRAFT_ITERATIONS = 4  # of the phase while a slider is held
@@ -51,6 +51,17 @@ class Player:
             return self._experiment
         fewer = dataclasses.replace(features, n_iter=min(features.n_iter, _DRAFT_ITERATIONS))
         return dataclasses.replace(self._experiment, features=fewer)
+
+    @functools.cached_property
+    def _listened(self) -> Callable[[str, str], controls.Clips]:
+        """What the model sees of a control's sound, which stays the same while sliders are turned."""
+
+        @functools.lru_cache(maxsize=8)
+        def listen(name: str, text: str) -> controls.Clips:
+            given = {name: np.array([text], object)}
+            return listened(self._experiment, self._spec, self._variables, given)[name]
+
+        return listen
 
     def describe(self) -> dict[str, Any]:
         """What the page needs to draw the controls."""
@@ -87,6 +98,9 @@ class Player:
         settings = controls.settings_of(self.knobs, [values])
         with _one_at_a_time:
             experiment = self._draft if draft else self._experiment
+            for knob in self.knobs:
+                if isinstance(knob, controls.Clip) and knob.name in settings:
+                    settings[knob.name] = self._listened(knob.name, settings[knob.name][0])
             wave = generate(experiment, self._spec, self._variables, settings, seed=seed)[0]
             return Sound(wave, np.asarray(_picture(wave, self.sample_rate)))
 

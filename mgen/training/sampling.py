@@ -7,12 +7,13 @@ import functools
 import pathlib
 import tempfile
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from mgen import audio, controls, parallel
-from mgen.contracts import Control, Levelled, Model, Settings, Spec, Variables
+from mgen.contracts import Control, Levelled, Listening, Model, Settings, Spec, Variables
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
@@ -25,7 +26,8 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
       experiment: whose model and features to use.
       spec: saved with it.
       variables: of the model, see `mgen.training.step.averaged`.
-      settings: {control name: [count]}, of a `controls.Clip` texts; at least one control is of another kind.
+      settings: {control name: [count]}, of a `controls.Clip` texts or what `listened` gave for them; at least one
+        control is of another kind.
       seed: of the model's noise and of the invented phase.
 
     Returns:
@@ -35,7 +37,7 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
       mgen.audio.AudioError: a clip that was given cannot be read.
     """
     rng = jax.random.key(seed)
-    seen = {name: _clips(experiment, name, values) or np.asarray(values) for name, values in settings.items()}
+    seen = listened(experiment, spec, variables, settings)
     count = len(jax.tree.leaves(seen)[0])
     sample, made = _compiled(experiment.model, spec), []
     for number, start in enumerate(range(0, count, _AT_ONCE)):
@@ -52,14 +54,36 @@ def _compiled(model: Model, spec: Spec) -> Callable:
     return jax.jit(functools.partial(model.sample, spec=spec))
 
 
-def _clips(experiment: Experiment, name: str, values: np.ndarray) -> controls.Clips | None:
-    """What a model sees of the files of a control; None for a control of numbers."""
-    texts = np.asarray(values)
-    if texts.dtype != object:
-        return None
+def listened(experiment: Experiment, spec: Spec, variables: Variables, settings: Settings) -> dict[str, Any]:
+    """Settings as the model sees them, {control name: [count]}: sound files have become `controls.Clips`.
+
+    Args:
+      experiment: whose features encode them, after its data, if it is `Levelled`, has said how loud they are.
+      spec: saved with it.
+      variables: of the model, which may be one that is `Listening`.
+      settings: {control name: [count]}.
+
+    Raises:
+      mgen.audio.AudioError: a file cannot be read.
+    """
+    seen = {}
+    for name, values in settings.items():
+        if not isinstance(values, controls.Clips):
+            values = np.asarray(values)
+            if values.dtype.kind == "O":
+                values = _clips(experiment, spec, variables, name, values)
+        seen[name] = values
+    return seen
+
+
+def _clips(experiment: Experiment, spec: Spec, variables: Variables, name: str, texts: np.ndarray) -> controls.Clips:
     different = sorted({text for text in texts if text})  # many sounds may be given one file
     waves = np.stack([_wave(experiment, name, text) for text in different])
     encoded = parallel.spread(experiment.features.encode, waves)
+    if isinstance(experiment.model, Listening):
+        listen = _listening(experiment.model, spec)
+        # One by one, so that a clip is heard alike whatever others there are.
+        encoded = np.concatenate([np.asarray(listen(variables, features[None])) for features in encoded])
     given = texts != ""
     features = np.zeros((len(texts), *encoded.shape[1:]), np.float32)
     features[given] = encoded[[different.index(text) for text in texts[given]]]
@@ -94,6 +118,11 @@ def _decoded(text: str) -> bytes:
     except ValueError:
         pass
     raise audio.AudioError(head, "expected data:audio/wav;base64, and the file in base64")
+
+
+@functools.lru_cache(maxsize=8)
+def _listening(model: Listening, spec: Spec) -> Callable:
+    return jax.jit(functools.partial(model.listen, spec=spec))
 
 
 def settings_like(knobs: Sequence[Control], labels: Sequence[Control], columns: np.ndarray) -> tuple[Settings, bool]:
