@@ -3,6 +3,7 @@
     mgen render-notes FluidR3_GM.sf2 notes --also TimGM6mb.sf2 MuseScore_General_Lite.sf3 OPL-3_FM_128M.sf2
     python train.py configs/note_autoencoder.py --data.path notes --workdir runs/notes
     python sample.py runs/notes --set axis_1=2 --count 8
+    python sample.py runs/notes --set clip=my.wav clip_to=other.wav mix=0.5
 
 NSynth itself will do as well. The features are decibels of the lowest 4 kHz; the phase is found again.
 `--data.pitch 60 60 --data.held-out notes --data.blend 0 --model.loudness 2` is the original's own task, one pitch.

@@ -93,6 +93,15 @@ class Data(Protocol):
         ...
 
 
+@runtime_checkable
+class Levelled(Data, Protocol):
+    """Data that brings its clips to one level, to which a clip that a person gives is brought too."""
+
+    def level(self, wave: np.ndarray) -> np.ndarray:
+        """One clip of any length, float32 [samples], at the level that the data's own have; silence stays silence."""
+        ...
+
+
 # --- Features ---------------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +165,16 @@ class Model(Protocol):
         ...
 
     def sample(self, variables: Variables, rng: Array, settings: Settings, spec: Spec) -> Array:
-        """float32 [count, *spec.shape] from settings of `count` values each; jit-able."""
+        """float32 [count, *spec.shape] from settings of `count` values each, clips as `controls.Clips`; jit-able."""
+        ...
+
+
+@runtime_checkable
+class Listening(Model, Protocol):
+    """A model that makes something of a clip, once and not again for every sound that starts from it."""
+
+    def listen(self, variables: Variables, features: Array, spec: Spec) -> Array:
+        """float32 [clips, *spec.shape] to float32 [clips, ...], which `sample` gets as `controls.Clips.features`."""
         ...
 
 

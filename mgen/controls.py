@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -133,9 +133,9 @@ def _few_digits(value: float) -> float:
 class Aside:
     """Mixed into a control of how a model is played and not of what: nothing at random moves it."""
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: np.random.Generator) -> float | str:
         """The default."""
-        return float(self.default)
+        return self.default
 
 
 class AsideSlider(Aside, Slider):
@@ -146,8 +146,38 @@ class AsideChoice(Aside, Choice):
     """A choice that nothing at random moves."""
 
 
-Control = Slider | Switch | Choice
-#: Control name to its values in the control's unit, float32 [count]; of a Choice, the indices.
+@dataclasses.dataclass(frozen=True)
+class Clip(Aside):
+    """A sound file that a person gives; without one its text is empty.
+
+    Nothing at random gives one, and it is no label: a corpus has sounds of its own. A model that has clips has another
+    control too, whose values say how many sounds are to be made.
+    """
+
+    name: str
+    help: str = ""
+
+    default = ""
+
+    def parse(self, text: str) -> str:
+        """The path of a file, or a whole one as `data:audio/wav;base64,...`; whether it can be read is seen later."""
+        return text
+
+    def show(self, value: str) -> str:
+        """The text."""
+        return value
+
+
+class Clips(NamedTuple):
+    """What a model sees of a `Clip`: in its settings only where at least one sound is given a clip."""
+
+    features: Array  # float32 [count, *spec.shape], or what its own `listen` made of that; 0 where none is given
+    given: Array  # bool [count]
+
+
+Control = Slider | Switch | Choice | Clip
+#: Control name to its values in the control's unit, float32 [count]; of a Choice, the indices. Of a Clip, texts (object
+#: [count], empty where there is none), or nothing where no sound has one; a model is given `Clips` in their place.
 Settings = Mapping[str, Any]
 
 
@@ -169,11 +199,11 @@ def encode(labels: Sequence[Control], columns: Array) -> Array:
 def columns(labels: Sequence[Control], settings: Settings) -> Array:
     """Settings in the order of `labels`: {name: [count]} to float32 [count, labels], the layout of batch["labels"]."""
     if not labels:  # then there are as many sounds as values of any other control
-        return jax.numpy.zeros((len(next(iter(settings.values()))), 0))
+        return jax.numpy.zeros((len(jax.tree.leaves(dict(settings))[0]), 0))
     return jax.numpy.stack([jax.numpy.asarray(settings[label.name], jax.numpy.float32) for label in labels], axis=1)
 
 
-def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float]:
+def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float | str]:
     """Reads `name=value` as a person types it.
 
     Raises:
@@ -197,10 +227,10 @@ def _named(known: Mapping[str, Control], name: str) -> Control:
 
 
 def settings_of(controls: Sequence[Control], rows: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
-    """Settings from what `shown` gave, or a page: for each sound, controls with numbers or names of options.
+    """Settings from what `shown` gave, or a page: for each sound, controls with numbers, names of options or files.
 
     Returns:
-      {control name: float32 [rows]}; what a row does not name is at its default.
+      `Settings` of as many sounds as rows; what a row does not name is at its default.
 
     Raises:
       ValueError: as in `parse`.
@@ -212,11 +242,22 @@ def settings_of(controls: Sequence[Control], rows: Sequence[Mapping[str, object]
         for name, value in row.items():
             values[name] = _named(known, name).parse(value if isinstance(value, str) else repr(value))
         settled.append(values)
-    return {name: np.asarray([values[name] for values in settled], np.float32) for name in known}
+    return _settings(controls, settled)
+
+
+def _settings(controls: Sequence[Control], rows: Sequence[Mapping[str, float | str]]) -> dict[str, np.ndarray]:
+    found = {}
+    for control in controls:
+        values = [row[control.name] for row in rows]
+        if not isinstance(control, Clip):
+            found[control.name] = np.asarray(values, np.float32)
+        elif any(values):
+            found[control.name] = np.asarray(values, object)
+    return found
 
 
 def settle(
-    controls: Sequence[Control], fixed: Mapping[str, float], *, count: int, rng: np.random.Generator, vary: bool
+    controls: Sequence[Control], fixed: Mapping[str, float | str], *, count: int, rng: np.random.Generator, vary: bool
 ) -> dict[str, np.ndarray]:
     """Settings for `count` sounds: what is fixed stays, the rest is at its default, or is drawn where `vary` is true.
 
@@ -224,10 +265,10 @@ def settle(
     Fixing a switch turns the others off, so that one switch alone is heard alone.
 
     Returns:
-      {control name: float32 [count]}.
+      `Settings` of `count` sounds.
     """
     switches = [control.name for control in controls if isinstance(control, Switch)]
-    default = {control.name: float(control.default) for control in controls}
+    default = {control.name: control.default for control in controls}
     if set(switches) & set(fixed):
         default |= dict.fromkeys(switches, 0.0)
     rows = []
@@ -239,21 +280,29 @@ def settle(
             on = rng.permutation(len(switches))[:2]
             row |= {switches[i]: level for i, level in zip(on, (1.0, _few_digits(rng.uniform(0.2, 1.0))), strict=False)}
         rows.append(row | dict(fixed))
-    return {name: np.asarray([row[name] for row in rows], np.float32) for name in default}
+    return _settings(controls, rows)
 
 
 def caption(values: Mapping[str, float | str]) -> str:
     """Settings in one line, what is off or none left out: `pattern=house drums=1 bass=0.5`."""
     return " ".join(
-        f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+        f"{name}={brief(value) if isinstance(value, str) else f'{value:g}'}"
         for name, value in values.items()
         if value and value != "none"
     )
 
 
+def brief(text: str) -> str:
+    """What a person types, short enough for a line: of a sound that is given whole, only its kind."""
+    return text.partition(",")[0] if text.startswith("data:") else text
+
+
 def shown(controls: Sequence[Control], settings: Settings, index: int) -> dict[str, float | str]:
     """The settings of sound number `index` as a person would type them."""
-    return {control.name: control.show(float(settings[control.name][index])) for control in controls}
+    return {
+        control.name: control.show(settings[control.name][index] if control.name in settings else control.default)
+        for control in controls
+    }
 
 
 def describe(control: Control) -> str:
@@ -264,4 +313,6 @@ def describe(control: Control) -> str:
             what = f"{span}, default {control.default:g}"
         case Choice():
             what = f"one of {', '.join(control.options)}, default {control.options[control.default]}"
+        case Clip():
+            what = "a sound file, default none"
     return f"{control.name}: {what}" + (f". {control.help}" if control.help else "")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mgen import controls
-from mgen.contracts import Spec
+from mgen.contracts import Listening, Spec
 from mgen.models.autoencoder import Autoencoder
 
 SPEC = Spec(shape=(16, 12))
@@ -32,8 +32,8 @@ def trained(model=MODEL, spec=SPEC, steps=30):
 
 
 def settings(count, **values):
-    knobs = MODEL.controls(SPEC)
-    return {knob.name: np.full(count, values.get(knob.name, knob.default), np.float32) for knob in knobs}
+    rng = np.random.default_rng(0)
+    return controls.settle(MODEL.controls(SPEC), values, count=count, rng=rng, vary=False)
 
 
 @pytest.mark.parametrize("shape", [(16, 12), (16, 12, 2), (4, 5)])
@@ -80,9 +80,72 @@ def test_draws_differ_and_follow_the_key():
 
 def test_controls_are_the_axes():
     names = [knob.name for knob in MODEL.controls(SPEC)]
-    assert names == ["variety", "axis_1", "axis_2", "axis_3"]
-    assert [knob.name for knob in Autoencoder(sliders=0).controls(SPEC)] == ["variety"]
-    assert all(isinstance(knob, controls.Slider) for knob in MODEL.controls(SPEC))
+    clips = ["clip", "clip_to", "mix"]
+    assert names == ["variety", "axis_1", "axis_2", "axis_3", *clips]
+    assert [knob.name for knob in Autoencoder(sliders=0).controls(SPEC)] == ["variety", *clips]
+    assert [knob.name for knob in MODEL.controls(SPEC) if isinstance(knob, controls.Clip)] == clips[:2]
+
+
+@functools.lru_cache
+def learnt():
+    """A model that has seen some clips often, and these clips."""
+    model = dataclasses.replace(MODEL, refine=100)
+    axes = np.linalg.qr(np.random.default_rng(1).normal(size=(192, 6)))[0]
+    clips = np.random.default_rng(2).normal(size=(40, 6)) @ axes.T
+    clips = clips.reshape(40, *SPEC.shape).astype(np.float32)
+    variables = model.fit(model.init(jax.random.key(0), SPEC), clips, SPEC)
+    loss = model.losses(SPEC)["autoencoder"](variables, jax.random.key(1), {"features": clips}, train=True)
+    return model, {"autoencoder": {**variables["autoencoder"], **loss.updates}}, clips
+
+
+def given(clips, mask):
+    model, variables, _ = learnt()
+    mask = np.array(mask, bool)
+    return controls.Clips(np.where(mask[:, None], model.listen(variables, clips, SPEC), 0), mask)
+
+
+def test_a_clip_comes_back_and_the_others_are_drawn_as_ever():
+    model, variables, clips = learnt()
+    assert isinstance(model, Listening)
+    sample = functools.partial(model.sample, variables, jax.random.key(4), spec=SPEC)
+    without = np.asarray(sample(settings(4, variety=1.0)))
+    made = np.asarray(sample(settings(4, variety=1.0) | {"clip": given(clips[:4], [1, 1, 1, 0])}))
+    mean = np.asarray(sample(settings(1, variety=0.0)))[0]
+    back, apart = (np.mean((clips[:3] - other) ** 2, axis=(1, 2)) for other in (made[:3], mean))
+    assert np.all(back < 0.3 * apart), (back, apart)
+    np.testing.assert_allclose(made[3], without[3], atol=1e-6)
+    # Neither the key nor variety matters then, and the sliders still turn.
+    own = settings(4, variety=0.2) | {"clip": given(clips[:4], [1, 1, 1, 1])}
+    other = np.asarray(model.sample(variables, jax.random.key(5), own, SPEC))
+    np.testing.assert_allclose(other[:3], made[:3], atol=1e-5)
+    turned = np.asarray(sample(settings(4, axis_1=2.0) | {"clip": own["clip"]}))
+    assert np.all(np.max(abs(turned - other), axis=(1, 2)) > 0.1)
+
+
+def test_a_mix_is_between_two_clips_or_a_clip_and_a_draw():
+    model, variables, clips = learnt()
+    sample = functools.partial(model.sample, variables, jax.random.key(4), spec=SPEC)
+    one, two = (given(some, [1, 1]) for some in (clips[:2], clips[2:4]))
+
+    def made(mix, **which):
+        return np.asarray(sample(settings(2, mix=mix) | which))
+
+    np.testing.assert_allclose(made(1.0, clip=one, clip_to=two), made(0.0, clip=two), atol=1e-5)
+    np.testing.assert_array_equal(made(0.0, clip=one, clip_to=two), made(0.0, clip=one))
+    np.testing.assert_allclose(made(1.0, clip_to=two), made(0.0, clip=two), atol=1e-5)
+    np.testing.assert_allclose(made(1.0, clip=one), made(0.0), atol=1e-5)
+    middle = model.decode(variables, (one.features + two.features) / 2, SPEC)
+    np.testing.assert_allclose(made(0.5, clip=one, clip_to=two), middle, atol=1e-5)
+
+
+def test_without_clips_there_is_no_encoder():
+    model, variables, _ = learnt()
+    plain = settings(2, variety=1.0, axis_1=0.5)
+    made = model.sample(variables, jax.random.key(4), plain | {"mix": np.ones(2, np.float32)}, SPEC)
+    np.testing.assert_array_equal(made, model.sample(variables, jax.random.key(4), plain, SPEC))
+    own = variables["autoencoder"]
+    lame = {"autoencoder": {**own, "params": {"decoder": own["params"]["decoder"]}}}
+    np.testing.assert_array_equal(made, model.sample(lame, jax.random.key(4), plain, SPEC))
 
 
 def test_noise_is_only_for_training():

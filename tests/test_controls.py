@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mgen import controls
-from mgen.controls import Choice, Slider, Switch
+from mgen.controls import Choice, Clip, Slider, Switch
 
 KNOBS = (Slider("tempo", 100, 140, 120, "bpm"), Switch("drums"), Switch("bass"), Choice("key", ("C", "D", "E")))
 
@@ -101,3 +101,30 @@ def test_what_is_shown_can_be_read_again():
     assert third.parse(str(third.show(np.float32(1 / 3)))) == 1 / 3
     drawn = np.random.default_rng(0).uniform(0, 1, 50).astype(np.float32)
     assert all(np.float32(controls.Slider("a").show(value)) == value for value in drawn)
+
+
+def test_a_clip_is_a_text_that_only_a_person_gives():
+    knobs = (Clip("content", "what is played"), Slider("mix"), Clip("style"))
+    assert controls.parse(knobs, ["content=a=b.mp3", "style="]) == {"content": "a=b.mp3", "style": ""}
+    assert controls.describe(knobs[0]) == "content: a sound file, default none. what is played"
+    drawn = controls.settle(knobs, {"style": "b.ogg"}, count=3, rng=np.random.default_rng(0), vary=True)
+    assert set(drawn) == {"mix", "style"} and drawn["mix"].dtype == np.float32
+    assert drawn["style"].dtype == object and drawn["style"].tolist() == ["b.ogg"] * 3
+    assert set(controls.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=True)) == {"mix"}
+
+
+def test_some_sounds_have_a_clip_and_others_none():
+    knobs = (Clip("content"), Slider("mix"))
+    rows = [{"content": "a.wav", "mix": 0.25}, {"mix": 0.5}, {"content": "data:audio/wav;base64,AAAA"}]
+    settings = controls.settings_of(knobs, rows)
+    assert settings["content"].tolist() == ["a.wav", "", "data:audio/wav;base64,AAAA"]
+    again = controls.settings_of(knobs, [controls.shown(knobs, settings, index) for index in range(3)])
+    assert all((again[name] == settings[name]).all() for name in settings)
+    captions = [controls.caption(controls.shown(knobs, settings, index)) for index in range(3)]
+    assert captions == ["content=a.wav mix=0.25", "mix=0.5", "content=data:audio/wav;base64 mix=0.5"]
+    assert controls.shown(knobs, controls.settings_of(knobs, [{}]), 0) == {"content": "", "mix": 0.5}
+
+
+def test_columns_count_the_sounds_by_any_control():
+    clips = controls.Clips(np.zeros((3, 4, 5), np.float32), np.ones(3, bool))
+    assert controls.columns((), {"content": clips, "mix": np.ones(3)}).shape == (3, 0)

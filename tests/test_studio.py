@@ -146,9 +146,9 @@ def test_the_page_needs_nothing_from_elsewhere(client):
         answer = client.get(f"/{name}")
         assert answer.status_code == 200, name
         assert "http://" not in answer.text and "https://" not in answer.text
-        named = re.findall(r"""(?:href|src|from)[= ]"(?:\./)?(\w+\.(?:js|css))\"""", answer.text)
+        named = re.findall(r"""(?:href|src|from|addModule)[= (]"(?:\./)?(\w+\.(?:js|css))\"""", answer.text)
         wanted |= set(named) - seen
-    assert len(seen) == 5
+    assert len(seen) == 7
 
 
 def test_silence_is_drawn_dark(workdir):

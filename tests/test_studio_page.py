@@ -1,5 +1,8 @@
 """The studio's page in a browser: a slider is turned, a switch toggled, sound played and saved."""
 
+import base64
+import contextlib
+import dataclasses
 import json
 import pathlib
 import re
@@ -8,8 +11,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from mgen import audio
+from mgen.data.mixtures import Mixtures
 from mgen.training.loop import train
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -23,13 +29,6 @@ _TURN = """([id, value]) => {
 @pytest.fixture(scope="module")
 def workdirs(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path]:
     """A run with sliders, and one with switches, of two steps each."""
-    import dataclasses
-
-    import numpy as np
-
-    from mgen import audio
-    from mgen.data.mixtures import Mixtures
-
     folder = tmp_path_factory.mktemp("studio")
     smoke = runpy.run_path(str(ROOT / "configs" / "switches.py"))["smoke"]
     train(smoke, folder / "sliders")
@@ -41,32 +40,66 @@ def workdirs(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path]:
     return folder / "sliders", folder / "switches"
 
 
-@pytest.fixture
-def studio(workdirs):
-    """Address of a studio of both runs."""
+@contextlib.contextmanager
+def served(*arguments):
+    """Address of a studio."""
     code = "import sys; from mgen.commands import main; sys.exit(main(['studio', *sys.argv[1:], '--port', '0']))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, workdirs)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     line = process.stdout.readline()
-    yield re.match(r"http://127\.0\.0\.1:\d+/", line)[0]
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
+    try:
+        yield re.match(r"http://127\.0\.0\.1:\d+/", line)[0]
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
 
 
-@pytest.mark.browser
-def test_a_person_turns_plays_and_saves(studio, workdirs, tmp_path):
-    from playwright.sync_api import expect, sync_playwright
+@pytest.fixture
+def studio(workdirs):
+    """A studio of both runs."""
+    with served(*workdirs) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def browser_page(*flags, **context):
+    """A page of a browser that knows no other machine."""
+    from playwright.sync_api import sync_playwright
 
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("no Chromium here")
-    flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-    flags.append("--host-resolver-rules=MAP * 0.0.0.0, EXCLUDE 127.0.0.1")
-    problems, asked = [], []
+    always = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    always.append("--host-resolver-rules=MAP * 0.0.0.0, EXCLUDE 127.0.0.1")
     with sync_playwright() as driver:
-        page = driver.chromium.launch(executable_path=browser, args=flags).new_page()
+        opened = driver.chromium.launch(executable_path=browser, args=[*always, *flags])
+        yield opened.new_page(**context)
+        opened.close()
+
+
+def saved(page, folder):
+    """What the page saves, as files saved.wav and saved.json."""
+    for button, suffix in (("#export-wav", "wav"), ("#export-settings", "json")):
+        with page.expect_download() as saving:
+            page.click(button)
+        saving.value.save_as(folder / f"saved.{suffix}")
+
+
+def sampled(workdir, folder) -> bytes:
+    """The wav that `sample.py` makes of saved.json."""
+    command = [sys.executable, "sample.py", workdir, "--settings", folder / "saved.json", "--out", folder / "out"]
+    subprocess.run([str(word) for word in command], check=True, cwd=ROOT, capture_output=True)
+    return (folder / "out" / "sample_000.wav").read_bytes()
+
+
+@pytest.mark.browser
+def test_a_person_turns_plays_and_saves(studio, workdirs, tmp_path):
+    from playwright.sync_api import expect
+
+    problems, asked = [], []
+    with browser_page() as page:
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
@@ -142,25 +175,138 @@ def test_a_person_turns_plays_and_saves(studio, workdirs, tmp_path):
         new_sound(before)
         expect(page.locator("#control-1")).to_have_value("1")
         page.fill("#seed", "7")
-        for button, suffix in (("#export-wav", "wav"), ("#export-settings", "json")):
-            with page.expect_download() as saving:
-                page.click(button)
-            saving.value.save_as(tmp_path / f"saved.{suffix}")
+        saved(page, tmp_path)
         page.click("#play")
         expect(page.locator("#play")).to_have_text("Play")
-        page.context.browser.close()
     assert not problems
     assert all(url.startswith((studio, "blob:", "data:")) for url in asked)
     about = json.loads((tmp_path / "saved.json").read_text())
     assert about["seed"] == 7 and about["samples"][0]["settings"] == {"song_0": 1, "song_1": 1}
-    command = [
-        sys.executable,
-        "sample.py",
-        workdirs[1],
-        "--settings",
-        tmp_path / "saved.json",
-        "--out",
-        tmp_path / "out",
-    ]
-    subprocess.run([str(word) for word in command], check=True, cwd=ROOT, capture_output=True)
-    assert (tmp_path / "out" / "sample_000.wav").read_bytes() == (tmp_path / "saved.wav").read_bytes()
+    assert sampled(workdirs[1], tmp_path) == (tmp_path / "saved.wav").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory) -> pathlib.Path:
+    """A run that takes clips, of two steps, and beside it a folder of sounds and one to be uploaded."""
+    folder = tmp_path_factory.mktemp("studio")
+    train(runpy.run_path(str(ROOT / "configs" / "note_autoencoder.py"))["smoke"], folder / "notes")
+    for name, hz in (("sounds/low.wav", 110), ("sounds/high.flac", 880), ("mine.wav", 440)):
+        wave = 0.3 * np.sin(2 * np.pi * hz * np.arange(16_000) / 16_000)
+        audio.write(folder / name, wave, sample_rate=16_000)
+    (folder / "words.txt").write_text("no sound")
+    return folder
+
+
+_DROP = """([label, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], 'dropped.wav'));
+  const row = document.querySelector(`select[id=${label}]`).parentElement;
+  row.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
+}"""
+
+
+@pytest.mark.browser
+def test_a_person_gives_clips(notes, tmp_path):
+    from playwright.sync_api import expect
+
+    problems = []
+    microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    microphone.append(f"--use-file-for-fake-audio-capture={notes / 'mine.wav'}")
+    with served(notes / "notes", "--clips", notes / "sounds") as studio, browser_page(*microphone) as page:
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(studio)
+        status, clip, other = (
+            page.locator("#status"),
+            page.get_by_label("clip", exact=True),
+            page.get_by_label("clip to", exact=True),
+        )
+        hear, record = page.get_by_label("Hear clip", exact=True), page.get_by_label("Record clip", exact=True)
+        expect(status).to_have_text("Ready", timeout=60_000)
+        expect(clip).to_have_value("")
+        expect(hear).to_be_disabled()
+
+        def picture() -> str:
+            return page.evaluate("document.getElementById('spectrogram').toDataURL()")
+
+        def changed(before: str) -> str:
+            for _ in range(400):
+                if picture() != before and status.text_content() == "Ready":
+                    return picture()
+                page.wait_for_timeout(50)
+            raise AssertionError(f"no new sound: {status.text_content()}")
+
+        # Picked, heard, and undone.
+        seen = picture()
+        clip.select_option("low.wav")
+        low = changed(seen)
+        hear.click()
+        expect(status).to_have_text("Playing low.wav, 0.5 s")
+        page.click("#undo")
+        assert changed(low) == seen
+        expect(clip).to_have_value("")
+
+        # Uploaded by the button, and by the keyboard.
+        upload = page.get_by_label("Upload clip", exact=True)
+        with page.expect_file_chooser() as choosing:
+            upload.click()
+        choosing.value.set_files(notes / "mine.wav")
+        mine = changed(seen)
+        expect(clip.locator("option:checked")).to_have_text("mine.wav")
+        name = clip.input_value()
+        hear.click()
+        expect(status).to_have_text("Playing mine.wav, 0.5 s")
+        upload.focus()
+        with page.expect_file_chooser() as choosing:
+            page.keyboard.press("Enter")
+        choosing.value.set_files(notes / "words.txt")
+        expect(status).to_contain_text("words.txt: not a sound file")
+        expect(clip).to_have_value(name)
+        assert problems and all("400 (Bad Request)" in problem for problem in problems)
+        problems.clear()
+
+        # A and B and random leave it; reset does not.
+        page.click("#store-A")
+        page.click("#random")
+        expect(clip).to_have_value(name)
+        page.click("#reset")
+        expect(clip).to_have_value("")
+        page.click("#recall-A")
+        expect(clip).to_have_value(name)
+        changed("")
+        assert picture() == mine
+
+        # Recorded, until it is enough and until it is stopped; dropped.
+        record.click()
+        expect(clip.locator("option:checked")).to_have_text("recording 1", timeout=10_000)
+        recorded = changed(mine)
+        page.get_by_label("Record clip to", exact=True).click()
+        page.get_by_label("Stop clip to", exact=True).click()
+        expect(other.locator("option:checked")).to_have_text("recording 2")
+        page.evaluate(_DROP, [other.get_attribute("id"), list((notes / "sounds" / "high.flac").read_bytes())])
+        expect(other.locator("option:checked")).to_have_text("dropped.wav")
+        page.get_by_label("mix, exact value").fill("0.5")
+        changed(recorded)
+        saved(page, tmp_path)
+        page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert not problems
+    values = json.loads((tmp_path / "saved.json").read_text())["samples"][0]["settings"]
+    heard = base64.b64decode(values["clip"].removeprefix("data:audio/wav;base64,"))
+    (tmp_path / "clip.wav").write_bytes(heard)
+    wave = audio.read(tmp_path / "clip.wav", sample_rate=8_000)
+    loudest = np.argmax(abs(np.fft.rfft(wave))) * 8_000 / len(wave)
+    assert len(wave) == 31 * 128 and abs(loudest - 440) < 3
+    assert sampled(notes / "notes", tmp_path) == (tmp_path / "saved.wav").read_bytes()
+
+
+@pytest.mark.browser
+def test_a_microphone_that_is_refused_is_said(notes):
+    from playwright.sync_api import expect
+
+    with served(notes / "notes") as studio, browser_page() as page:  # nobody is there to allow it
+        page.goto(studio)
+        expect(page.locator("#status")).to_have_text("Ready", timeout=60_000)
+        page.get_by_label("Record clip", exact=True).click()
+        expect(page.locator("#status")).to_contain_text(re.compile("microphone"))
+        expect(page.locator("#status")).to_have_class("error")
+        expect(page.get_by_label("Record clip", exact=True)).to_have_text("Record")

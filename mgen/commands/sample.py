@@ -20,7 +20,8 @@ class Arguments:
     workdir: tyro.conf.Positional[pathlib.Path]
     """Folder of the run."""
     assignments: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE")] = ()
-    """Controls to set, such as drums=1 bass=0.5. The others keep their defaults; of switches, the others are off."""
+    """Controls to set, such as drums=1 bass=0.5, or clip=a.wav where a control is a sound file. The others keep their
+    defaults; of switches, the others are off."""
     vary: bool = False
     """Draw the controls that are not set at random for each sound; without any --set that is what happens anyway."""
     settings: pathlib.Path | None = None
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         values = controls.shown(knobs, settings, index)
         stem = out / f"sample_{index:03d}"
         audio.write(stem.with_suffix(".wav"), wave, sample_rate=sample_rate)
-        title = controls.caption(values)
+        title = audio.printable(controls.caption(values))
         pictures.spectrogram(stem.with_suffix(".png"), wave, sample_rate=sample_rate, title=title)
         made.append({"file": f"{stem.name}.wav", "settings": values})
         print(f"{stem}.wav  {title}")

@@ -1,4 +1,4 @@
-"""`mgen studio WORKDIR [WORKDIR ...] [--port N] [--host NAME]`."""
+"""`mgen studio WORKDIR [WORKDIR ...] [--clips FOLDER] [--port N] [--host NAME]`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Arguments:
 
     workdirs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
     """Folders of the runs."""
+    clips: pathlib.Path | None = None
+    """Folder of sound files, the first 2000 of which can be picked where a control is a clip."""
     port: int = 8765
     """Where the page is; 0 takes a free one."""
     host: str = "127.0.0.1"
@@ -35,6 +37,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         import uvicorn
 
         from mgen.studio.app import build
+        from mgen.studio.clips import Clips
     except ImportError as error:
         raise UsageError(f"the studio needs {error.name}: make studio, or pip install -e '.[studio]'") from error
     from mgen.studio.player import Player
@@ -44,6 +47,10 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not asked.workdirs:
         raise UsageError("give the folder of a run: mgen studio WORKDIR")
+    try:
+        clips = Clips(asked.clips)
+    except ValueError as error:
+        raise UsageError(f"--clips {error}") from error
     players = []
     for workdir in asked.workdirs:
         try:
@@ -61,7 +68,8 @@ def main(arguments: Sequence[str], *, program: str) -> None:
             f"--host {asked.host} --port {asked.port}: {getattr(error, 'strerror', None) or error}; "
             "give this machine's IPv4 address or name, and a --port that is free"
         ) from error
-    app = build(players, hosts=["*"] if asked.host == "0.0.0.0" else ["127.0.0.1", "localhost", asked.host])
+    hosts = ["*"] if asked.host == "0.0.0.0" else ["127.0.0.1", "localhost", asked.host]
+    app = build(players, clips=clips, hosts=hosts)
     # Compiling takes seconds; the page is there meanwhile.
     threading.Thread(target=_warm_up, args=(players,), daemon=True).start()
     print(f"http://{asked.host}:{listener.getsockname()[1]}/  (Ctrl-C stops it)", flush=True)

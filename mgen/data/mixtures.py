@@ -101,7 +101,7 @@ class Mixtures:
             if abs(wave).max() <= SILENCE:
                 notes.append(f"    {file.name}: not used, silent from {start / sample_rate:g} s; change data.start_s")
                 continue
-            gain = 10 ** (self.level_db / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
+            gain = self._gain(wave)
             files.append(file)
             wave = np.pad(wave * np.float32(gain), (0, whole - len(wave)))
             clips += [wave[number * step : number * step + samples] for number in range(self.windows)]
@@ -118,6 +118,13 @@ class Mixtures:
         names = [file.name for file in found.files]
         within = [f"{found.root.resolve().name}/{name}" for name in names]
         return dict(zip(names, tags_of(within, table, self.column), strict=True))
+
+    def level(self, wave: np.ndarray) -> np.ndarray:
+        """A clip that a person gives, float32 [samples], at `level_db`."""
+        return wave * np.float32(self._gain(wave)) if abs(wave).max() > SILENCE else wave
+
+    def _gain(self, wave: np.ndarray) -> np.float64:
+        return 10 ** (self.level_db / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
 
 
 def switch_names(names: list[str]) -> list[str]:

@@ -6,7 +6,10 @@ import csv
 import dataclasses
 import pathlib
 
+import numpy as np
+
 from mgen.data import DataError
+from mgen.data.folder import at_peak
 from mgen.data.notes import LOUDEST, Note, NotesCorpus, Wanted, found_folder, hold_out, readable
 
 
@@ -58,6 +61,10 @@ class NoteFolder:
             cache_mb=self.cache_mb,
             report="\n".join([f"{root}: {len(notes)} of {len(listed)} notes", *lines]),
         )
+
+    def level(self, wave: np.ndarray) -> np.ndarray:
+        """A note that a person gives, float32 [samples], at `peak`."""
+        return at_peak(wave, self.peak)
 
 
 def _rows(table: pathlib.Path) -> list[Note]:

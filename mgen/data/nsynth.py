@@ -15,7 +15,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from mgen.data import DataError
+from mgen.data.folder import at_peak
 from mgen.data.notes import FAMILIES, QUALITIES, SOURCES, Note, NotesCorpus, Wanted, found_folder, hold_out, readable
 
 #: <family>_<source>_<instrument>-<pitch>-<velocity>
@@ -97,6 +100,10 @@ class NSynth:
             blend=self.blend,
             report="\n".join([f"{root}: {sum(map(len, parts.values()))} notes", *rejected]),
         )
+
+    def level(self, wave: np.ndarray) -> np.ndarray:
+        """A note that a person gives, float32 [samples], at `peak`."""
+        return at_peak(wave, self.peak)
 
 
 def notes_of(folder: pathlib.Path, wanted: Wanted) -> list[Note]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mgen.contracts import Settings, Synthetic
-from mgen.controls import Choice, Control
+from mgen.controls import Choice, Clip, Control
 from mgen.metrics.control import disentanglement, leaks, monotonicity, movement, sweeps
 from mgen.metrics.control import mutual_information_gap as information_gap
 from mgen.metrics.factors import MeasuredFactors, measured_factors
@@ -124,7 +124,7 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
         return generate(loaded.experiment, loaded.spec, variables, settings, seed=seed)
 
     def heard(play: Callable[[Settings], np.ndarray], values: np.ndarray) -> np.ndarray:
-        asked = {knob.name: np.full(len(values), knob.default, np.float64) for knob in knobs}
+        asked = {knob.name: np.full(len(values), knob.default) for knob in knobs if not isinstance(knob, Clip)}
         asked |= dict(zip(names, values.T, strict=True))
         return _factors(play, asked, corpus, names, rate)
 

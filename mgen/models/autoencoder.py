@@ -189,6 +189,8 @@ class Autoencoder:
         (code, _), _ = jax.lax.scan(step, (code, optimiser.init(code)), None, length=self.refine)
         return code
 
+    listen = encode  # a clip that a person gives is its latent
+
     def decode(self, variables: Variables, code: Array, spec: Spec) -> Array:
         """Latents, float32 [batch, latent], to features, float32 [batch, *spec.shape]."""
         features = self._decoded(variables, code)
@@ -202,7 +204,7 @@ class Autoencoder:
         return make(own["basis"], coordinates)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
-        """How far a new note may be from the middle of all, and the principal axes."""
+        """How far a new note may be from the middle of all, the principal axes, and notes to start from."""
         variety = controls.variety("0 is the mean of all notes, 1 any that may be drawn")
         axes = min(self.sliders, self.latent)
         return (
@@ -211,15 +213,29 @@ class Autoencoder:
                 controls.Slider(f"axis_{i + 1}", -4.0, 4.0, 0.0, "sigma", f"principal axis {i + 1} of the latents")
                 for i in range(axes)
             ),
+            controls.Clip("clip", "starts from this sound instead of from a random one"),
+            controls.Clip("clip_to", "where mix leads, instead of to a random one"),
+            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
-        """float32 [count, *spec.shape]: the mean, a draw from the mixture times `variety`, and the sliders' axes."""
+        """float32 [count, *spec.shape]: the mean, a draw from the mixture times `variety`, and the sliders' axes.
+
+        Where a clip is given its latent takes the place of what was drawn, and between two there is a straight line.
+        """
         memory = variables["autoencoder"]["memory"]
         variety = jnp.asarray(settings["variety"], jnp.float32)
         code = memory["mean"] + variety[:, None] * (latents.draw(memory, rng, len(variety)) - memory["mean"])
+        if "clip" in settings or "clip_to" in settings:
+            start, end = (_given(settings.get(name), code) for name in ("clip", "clip_to"))
+            code = start + jnp.asarray(settings["mix"], jnp.float32)[:, None] * (end - start)
         count = min(self.sliders, self.latent)
         if count:
             turned = jnp.stack([jnp.asarray(settings[f"axis_{i + 1}"], jnp.float32) for i in range(count)], axis=1)
             code = code + turned @ latents.axes(memory, count)
         return self.decode(variables, code, spec)
+
+
+def _given(clips: controls.Clips | None, drawn: Array) -> Array:
+    """Latents of clips, and those that were drawn where none is given: float32 [count, latent]."""
+    return drawn if clips is None else jnp.where(clips.given[:, None], clips.features, drawn)

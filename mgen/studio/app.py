@@ -1,10 +1,12 @@
 """The studio's server: a page, what can be turned, and sound. All it needs is in this package; nothing is fetched.
 
     GET  /                the page
-    GET  /api/runs        the runs and their controls
+    GET  /api/runs        the runs and their controls, and the sounds that can be picked
     POST /api/sound       {run, seed, settings, draft} to sound and picture, see `player.pack`
     POST /api/wav         {run, seed, settings} to a wav file
     POST /api/settings    {run, seed, settings} to what `sample.py --settings` reads
+    POST /api/clip?run=   a sound file to {clip: its name in settings, seconds}, see `clips`
+    GET  /api/clip?run=&clip=   that sound, or one that can be picked, as the run is given it
 
 What cannot be played is {"error": one line}: 400 where the request is wrong, 500 where the model failed.
 """
@@ -26,43 +28,80 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mgen.studio.clips import LARGEST, Clips
 from mgen.studio.player import Player, pack
 
-_LARGEST = 1 << 16  # bytes of a request
+_LARGEST = 1 << 16  # bytes of a request that is no sound
+_FILES = ("studio.js", "sound.js", "values.js", "clips.js", "recorder.js", "studio.css")
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
-# No script, sound or font but the page's own, whatever a run's names contain.
-_HEADERS = {"Content-Security-Policy": "default-src 'self'; img-src 'self' data:", "Cache-Control": "no-store"}
+_HEADERS = {
+    # No script, sound or font but the page's own, whatever a run's names contain.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:",
+    "Cross-Origin-Resource-Policy": "same-origin",  # no other page plays the clips
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
 class _Refused(Exception):
     """The request is wrong."""
 
 
-def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> Starlette:
+def build(
+    players: Sequence[Player], *, clips: Clips | None = None, hosts: Sequence[str] = ("127.0.0.1", "localhost")
+) -> Starlette:
     """The application.
 
     Args:
       players: the runs, in the order of the page; those of one name are told apart by a number.
+      clips: sounds that can be picked.
       hosts: names under which it answers: a page elsewhere cannot reach it by a name of its own (DNS rebinding).
     """
+    clips = clips or Clips()
     runs: dict[str, Player] = {}
     for player in players:
         names = (player.name if number == 1 else f"{player.name} {number}" for number in itertools.count(1))
         runs[next(name for name in names if name not in runs)] = player
 
     def listed() -> dict[str, Any]:
-        return {"runs": [{**player.describe(), "name": name} for name, player in runs.items()]}
+        return {
+            "runs": [{**player.describe(), "name": name} for name, player in runs.items()],
+            "clips": clips.names,
+            "largest": LARGEST,
+        }
 
     async def about(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(listed), headers=_HEADERS)
+
+    def named(run: str | None) -> Player:
+        if run not in runs:
+            raise _Refused(f"no run is named {run!r}; there are {', '.join(runs)}")
+        return runs[run]
+
+    async def take(request: Request) -> Response:
+        try:
+            player = named(request.query_params.get("run"))
+            # Another page's script may send what a form could, of any size, without asking; this type it may not.
+            data = await _body(request, "application/octet-stream", LARGEST)
+            name, seconds = await run_in_threadpool(clips.add, data, player)
+        except (_Refused, ValueError) as error:
+            return _error(400, str(error))
+        return JSONResponse({"clip": name, "seconds": seconds}, headers=_HEADERS)
+
+    async def give(request: Request) -> Response:
+        asked = request.query_params
+        try:
+            wav = await run_in_threadpool(clips.wav, asked.get("clip"), named(asked.get("run")))
+        except (_Refused, ValueError) as error:
+            return _error(400, str(error))
+        return Response(wav, media_type="audio/wav", headers=_HEADERS)
 
     def answer(make: Callable[[Player, dict[str, Any]], Response]) -> Callable:
         async def endpoint(request: Request) -> Response:
             try:
                 asked = await _asked(request)
-                if asked["run"] not in runs:
-                    raise _Refused(f"no run is named {asked['run']!r}; there are {', '.join(runs)}")
-                player = runs[asked["run"]]
+                player = named(asked["run"])
+                asked["settings"] = await run_in_threadpool(clips.resolve, asked["settings"], player)
                 player.check(asked["settings"])
             except (_Refused, ValueError) as error:
                 return _error(400, str(error))
@@ -88,8 +127,10 @@ def build(players: Sequence[Player], *, hosts: Sequence[str] = ("127.0.0.1", "lo
 
     routes = [
         Route("/", _file("index.html")),
-        *(Route(f"/{name}", _file(name)) for name in ("studio.js", "sound.js", "values.js", "studio.css")),
+        *(Route(f"/{name}", _file(name)) for name in _FILES),
         Route("/api/runs", about),
+        Route("/api/clip", take, methods=["POST"]),
+        Route("/api/clip", give),
         *(Route(f"/api/{make.__name__}", answer(make), methods=["POST"]) for make in (sound, wav, settings)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
@@ -111,20 +152,25 @@ def _file(name: str) -> Callable:
     return endpoint
 
 
+async def _body(request: Request, kind: str, most: int) -> bytes:
+    """The request's body, if it is of that type, and as soon as it is too large none of it."""
+    if request.headers.get("content-type", "").partition(";")[0] != kind:
+        raise _Refused(f"expected Content-Type: {kind}")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise _Refused(f"expected at most {most} bytes")
+    return bytes(body)
+
+
 async def _asked(request: Request) -> dict[str, Any]:
     """The request's body, of which every field is there and has its type.
 
     JSON only: a form of another page could be sent without asking this server first, JSON cannot.
     """
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise _Refused("expected Content-Type: application/json")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST:
-            raise _Refused(f"expected at most {_LARGEST} bytes")
     try:
-        asked = json.loads(body)
+        asked = json.loads(await _body(request, "application/json", _LARGEST))
     except (ValueError, RecursionError) as error:
         raise _Refused(f"not JSON: {error}") from error
     if not isinstance(asked, dict):

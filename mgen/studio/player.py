@@ -8,7 +8,7 @@ import io
 import pathlib
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ import numpy as np
 
 from mgen import audio, controls, dsp
 from mgen.training.checkpoint import Loaded
-from mgen.training.sampling import generate
+from mgen.training.sampling import generate, listened
 from mgen.training.step import averaged
 
 _DRAFT_ITERATIONS = 4  # of the phase while a slider is held
@@ -41,7 +41,7 @@ class Player:
         self._spec, self._experiment = loaded.spec, loaded.experiment
         self._variables = jax.device_put(averaged(loaded.state))
         self.knobs = loaded.experiment.model.controls(loaded.spec)
-        self.sample_rate = loaded.experiment.features.sample_rate
+        self.sample_rate, self.samples = loaded.experiment.features.sample_rate, loaded.experiment.features.samples
 
     @functools.cached_property
     def _draft(self) -> Any:
@@ -52,13 +52,23 @@ class Player:
         fewer = dataclasses.replace(features, n_iter=min(features.n_iter, _DRAFT_ITERATIONS))
         return dataclasses.replace(self._experiment, features=fewer)
 
+    @functools.cached_property
+    def _listened(self) -> Callable[[str, str], controls.Clips]:
+        """What the model sees of a control's sound, which stays the same while sliders are turned."""
+
+        @functools.lru_cache(maxsize=8)
+        def listen(name: str, text: str) -> controls.Clips:
+            given = {name: np.array([text], object)}
+            return listened(self._experiment, self._spec, self._variables, given)[name]
+
+        return listen
+
     def describe(self) -> dict[str, Any]:
         """What the page needs to draw the controls."""
-        features = self._experiment.features
         return {
             "name": self.name,
             "step": self.step,
-            "seconds": features.samples / features.sample_rate,
+            "seconds": self.samples / self.sample_rate,
             "controls": [{**dataclasses.asdict(knob), **_drawing(knob)} for knob in self.knobs],
             "start": self._start(),
         }
@@ -78,7 +88,7 @@ class Player:
         """Makes a sound.
 
         Args:
-          values: control name to a number, or to the name of an option; the rest is at its default.
+          values: control name to a number, to the name of an option, or to a sound; the rest is at its default.
           seed: of the model's noise and of the phase.
           draft: whether it is heard while a slider is held, and has to be quick.
 
@@ -88,16 +98,15 @@ class Player:
         settings = controls.settings_of(self.knobs, [values])
         with _one_at_a_time:
             experiment = self._draft if draft else self._experiment
+            for knob in self.knobs:
+                if isinstance(knob, controls.Clip) and knob.name in settings:
+                    settings[knob.name] = self._listened(knob.name, settings[knob.name][0])
             wave = generate(experiment, self._spec, self._variables, settings, seed=seed)[0]
             return Sound(wave, np.asarray(_picture(wave, self.sample_rate)))
 
     def export(self, values: Mapping[str, object], *, seed: int) -> bytes:
         """The wav file that `sample.py --settings` writes for the same settings, to the last bit."""
-        wave = self.play(values, seed=seed, draft=False).wave
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "sound.wav"
-            audio.write(path, wave, sample_rate=self.sample_rate)
-            return path.read_bytes()
+        return as_wav(self.play(values, seed=seed, draft=False).wave, self.sample_rate)
 
     def settings(self, values: Mapping[str, object], *, seed: int) -> dict[str, Any]:
         """What `sample.py --settings` reads, in the form of its own samples.json."""
@@ -107,6 +116,14 @@ class Player:
             "seed": seed,
             "samples": [{"file": "sample_000.wav", "settings": dict(values)}],
         }
+
+
+def as_wav(wave: np.ndarray, sample_rate: int, subtype: str = "PCM_16") -> bytes:
+    """The wav file that `audio.write` makes of a wave, float32 [samples]."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "sound.wav"
+        audio.write(path, wave, sample_rate=sample_rate, subtype=subtype)
+        return path.read_bytes()
 
 
 def pack(sound: Sound, sample_rate: int) -> bytes:
@@ -121,6 +138,8 @@ def pack(sound: Sound, sample_rate: int) -> bytes:
 def _drawing(knob: controls.Control) -> dict[str, Any]:
     """What the page needs beside the fields; a semitone is a step, as on a keyboard."""
     aside = isinstance(knob, controls.Aside)
+    if isinstance(knob, controls.Clip):
+        return {"kind": "clip", "aside": aside, "default": knob.default}
     if isinstance(knob, controls.Choice):
         return {"kind": "choice", "aside": aside, "default": knob.options[knob.default]}
     kind = "switch" if isinstance(knob, controls.Switch) else "slider"

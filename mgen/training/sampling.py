@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import pathlib
+import tempfile
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
-from mgen import controls, parallel
-from mgen.contracts import Control, Model, Settings, Spec, Variables
+from mgen import audio, controls, parallel
+from mgen.contracts import Control, Levelled, Listening, Model, Settings, Spec, Variables
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
@@ -22,17 +26,22 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
       experiment: whose model and features to use.
       spec: saved with it.
       variables: of the model, see `mgen.training.step.averaged`.
-      settings: {control name: [count]}.
+      settings: {control name: [count]}, of a `controls.Clip` texts or what `listened` gave for them; at least one
+        control is of another kind.
       seed: of the model's noise and of the invented phase.
 
     Returns:
       float32 [count, samples].
+
+    Raises:
+      mgen.audio.AudioError: a clip that was given cannot be read.
     """
     rng = jax.random.key(seed)
-    count = len(next(iter(settings.values())))
+    seen = listened(experiment, spec, variables, settings)
+    count = len(jax.tree.leaves(seen)[0])
     sample, made = _compiled(experiment.model, spec), []
     for number, start in enumerate(range(0, count, _AT_ONCE)):
-        some = {name: values[start : start + _AT_ONCE] for name, values in settings.items()}
+        some = jax.tree.map(lambda values, start=start: values[start : start + _AT_ONCE], seen)
         own = jax.random.fold_in(rng, 0) if not number else jax.random.fold_in(jax.random.fold_in(rng, 2), number)
         made.append(np.asarray(sample(variables, own, some)))
     keys = jax.random.split(jax.random.fold_in(rng, 1), count)
@@ -43,6 +52,77 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
 def _compiled(model: Model, spec: Spec) -> Callable:
     """`model.sample` compiled, kept for the next call: models and specs are equal by what they hold."""
     return jax.jit(functools.partial(model.sample, spec=spec))
+
+
+def listened(experiment: Experiment, spec: Spec, variables: Variables, settings: Settings) -> dict[str, Any]:
+    """Settings as the model sees them, {control name: [count]}: sound files have become `controls.Clips`.
+
+    Args:
+      experiment: whose features encode them, after its data, if it is `Levelled`, has said how loud they are.
+      spec: saved with it.
+      variables: of the model, which may be one that is `Listening`.
+      settings: {control name: [count]}.
+
+    Raises:
+      mgen.audio.AudioError: a file cannot be read.
+    """
+    seen = {}
+    for name, values in settings.items():
+        if not isinstance(values, controls.Clips):
+            values = np.asarray(values)
+            if values.dtype.kind == "O":
+                values = _clips(experiment, spec, variables, name, values)
+        seen[name] = values
+    return seen
+
+
+def _clips(experiment: Experiment, spec: Spec, variables: Variables, name: str, texts: np.ndarray) -> controls.Clips:
+    different = sorted({text for text in texts if text})  # many sounds may be given one file
+    waves = np.stack([_wave(experiment, name, text) for text in different])
+    encoded = parallel.spread(experiment.features.encode, waves)
+    if isinstance(experiment.model, Listening):
+        listen = _listening(experiment.model, spec)
+        # One by one, so that a clip is heard alike whatever others there are.
+        encoded = np.concatenate([np.asarray(listen(variables, features[None])) for features in encoded])
+    given = texts != ""
+    features = np.zeros((len(texts), *encoded.shape[1:]), np.float32)
+    features[given] = encoded[[different.index(text) for text in texts[given]]]
+    return controls.Clips(features, given)
+
+
+def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
+    """The beginning of a sound file as the data would give it: at its level, and filled up with zeros."""
+    features = experiment.features
+    asked = {"sample_rate": features.sample_rate, "duration_s": features.samples / features.sample_rate}
+    try:
+        if text.startswith("data:"):
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder) / "clip"
+                path.write_bytes(_decoded(text))
+                wave = audio.read(path, **asked)
+        else:
+            wave = audio.read(pathlib.Path(text).expanduser(), **asked)
+    except audio.AudioError as error:
+        raise audio.AudioError(f"{name}={controls.brief(text)}", error.reason) from error
+    if isinstance(experiment.data, Levelled):
+        wave = experiment.data.level(wave)
+    return np.pad(wave, (0, features.samples - len(wave)))
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of a data URL (RFC 2397)."""
+    head, _, body = text.partition(",")
+    try:
+        if head.endswith(";base64"):
+            return base64.b64decode(body, validate=True)
+    except ValueError:
+        pass
+    raise audio.AudioError(head, "expected data:audio/wav;base64, and the file in base64")
+
+
+@functools.lru_cache(maxsize=8)
+def _listening(model: Listening, spec: Spec) -> Callable:
+    return jax.jit(functools.partial(model.listen, spec=spec))
 
 
 def settings_like(knobs: Sequence[Control], labels: Sequence[Control], columns: np.ndarray) -> tuple[Settings, bool]:

@@ -29,12 +29,7 @@ export class Speaker {
 
   /** Takes another sound; if one plays, this one goes on from the same place. */
   take(wave, rate) {
-    this.context ??= new AudioContext();
-    if (!this.master) {
-      this.master = this.context.createGain();
-      this.master.gain.value = this.level;
-      this.master.connect(this.context.destination);
-    }
+    this.#open();
     const position = this.position;
     this.buffer = this.context.createBuffer(1, wave.length, rate);
     this.buffer.copyToChannel(wave, 0);
@@ -52,12 +47,36 @@ export class Speaker {
     this.playing = null;
   }
 
+  /** Plays a sound file once, in the place of whatever plays, and says its seconds. */
+  async once(bytes) {
+    this.#open();
+    const buffer = await this.context.decodeAudioData(bytes), source = this.context.createBufferSource();
+    await this.context.resume();
+    this.stop();
+    this.single?.stop();
+    this.single = source;
+    source.buffer = buffer;
+    source.connect(this.master);
+    source.start();
+    return buffer.duration;
+  }
+
   set volume(level) {
     this.level = level;
     this.master?.gain.setTargetAtTime(level, this.context.currentTime, 0.01);
   }
 
+  #open() {
+    if (this.context) return;
+    this.context = new AudioContext();
+    this.master = this.context.createGain();
+    this.master.gain.value = this.level;
+    this.master.connect(this.context.destination);
+  }
+
   #begin(position) {
+    this.single?.stop();
+    this.single = null;
     const before = this.playing, now = this.context.currentTime;
     const gain = this.context.createGain(), source = this.context.createBufferSource();
     gain.gain.setValueAtTime(0, now);

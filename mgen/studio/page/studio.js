@@ -1,7 +1,8 @@
 // The page: every run's controls, drawn from what the server says of them, with no code for any model.
 
+import { clipRow } from "./clips.js";
 import { Speaker, draw, unpack } from "./sound.js";
-import { between, drawn, isChoice, nudged, tidy } from "./values.js";
+import { between, drawn, isChoice, isWord, nudged, tidy } from "./values.js";
 
 const SETTLED_MS = 400; // after the last movement the sound is made in full quality
 const MOST_UNDONE = 100;
@@ -10,7 +11,7 @@ const $ = (id) => document.getElementById(id);
 const speaker = new Speaker(() => showPlaying());
 /** Per run: its description, values, seed, what was before, and A and B. */
 const sessions = new Map();
-let session, morphing = 0;
+let session, morphing = 0, sounds = { names: [], largest: 0 };
 /** Milliseconds from a movement to the new sound playing, for whoever measures. */
 window.studio = { latencies: [], sounds: 0 };
 
@@ -48,14 +49,16 @@ async function serve() {
   busy = false;
 }
 
-async function post(what, { about, values, seed }, more = {}) {
+const post = (what, { about, values, seed }, more = {}) => ask(what, {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({ run: about.name, settings: values, seed, ...more }),
+});
+
+async function ask(what, options) {
   let response;
   try {
-    response = await fetch(`api/${what}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ run: about.name, settings: values, seed, ...more }),
-    });
+    response = await fetch(`api/${what}`, options);
   } catch {
     throw new Error("The studio does not answer: was it stopped? Start mgen studio again.");
   }
@@ -91,7 +94,18 @@ function row(control, index) {
     label.prepend(toggle, " ");
   }
   line.append(label);
-  if (isChoice(control)) {
+  if (control.kind === "clip") {
+    const own = session;
+    clipRow(line, id, label.textContent, {
+      run: own.about.name, seconds: own.about.seconds, ...sounds, ask, say,
+      choose: (clip) => { if (own === session) turn(control.name, clip); },
+      hear: async (bytes) => {
+        const seconds = await speaker.once(bytes);
+        showPlaying();
+        return seconds;
+      },
+    });
+  } else if (isChoice(control)) {
     const select = document.createElement("select");
     select.id = id;
     select.append(...control.options.map((option) => new Option(option.replaceAll("_", " "), option)));
@@ -146,9 +160,11 @@ function remember(name) {
 
 function refresh(by = null) {
   session.about.controls.forEach((control, index) => {
-    for (const input of $("controls").children[index].querySelectorAll("input, select")) {
+    const line = $("controls").children[index], hear = line.querySelector(".hear");
+    if (hear) hear.disabled = !session.values[control.name];
+    for (const input of line.querySelectorAll("input:not([type=file]), select")) {
       if (input.type === "checkbox") input.checked = session.values[control.name] > 0;
-      else if (input !== by) input.value = isChoice(control) ? session.values[control.name] : tidy(session.values[control.name]);
+      else if (input !== by) input.value = isWord(control) ? session.values[control.name] : tidy(session.values[control.name]);
     }
   });
   $("seed").value = session.seed;
@@ -264,6 +280,8 @@ function listen() {
     await speaker.play((event.clientX - box.left) / box.width * speaker.buffer.duration);
     showPlaying();
   };
+  // A sound that is dropped beside its row must not take the place of the page.
+  for (const type of ["dragover", "drop"]) addEventListener(type, (event) => event.preventDefault());
   addEventListener("keydown", (event) => {
     const typing = event.target.matches("input[type=number], select") || (event.key === " " && event.target.matches("button, input"));
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -275,7 +293,8 @@ function listen() {
 }
 
 async function start() {
-  const { runs } = await (await fetch("api/runs")).json();
+  const { runs, clips, largest } = await (await fetch("api/runs")).json();
+  sounds = { names: clips, largest };
   for (const about of runs) {
     sessions.set(about.name, { about, values: { ...about.start }, seed: 0, before: [], turning: null, A: null, B: null });
     $("run").append(new Option(about.name));

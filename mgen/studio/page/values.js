@@ -1,6 +1,9 @@
-// Settings as values of a run's controls, {name: number, or the name of an option}: at random, near others, between two.
+// Settings as values of a run's controls, {name: number, or the name of an option or of a clip}: at random, near others,
+// between two.
 
 export const isChoice = (control) => control.kind === "choice";
+/** Whether its values are no numbers. */
+export const isWord = (control) => isChoice(control) || control.kind === "clip";
 
 export const tidy = (number) => Number(Number(number).toPrecision(5));
 const clamp = (value, { low, high }) => Math.min(high, Math.max(low, tidy(value)));
@@ -24,7 +27,7 @@ export function drawn(controls, before) {
 export function nudged(controls, before) {
   const values = { ...before };
   for (const control of controls) {
-    if (isChoice(control) || control.aside) continue;
+    if (isWord(control) || control.aside) continue;
     const off = control.kind === "switch" && values[control.name] === 0;
     const way = 0.1 * (control.high - control.low) * (2 * Math.random() - 1);
     if (!off) values[control.name] = clamp(values[control.name] + way, control);
@@ -32,12 +35,12 @@ export function nudged(controls, before) {
   return values;
 }
 
-/** Part of the way from one to another; a choice changes in the middle. */
+/** Part of the way from one to another; a choice or a clip changes in the middle. */
 export function between(controls, a, b, part) {
   const values = {};
   for (const control of controls) {
     const [from, to] = [a[control.name], b[control.name]];
-    values[control.name] = isChoice(control) ? (part < 0.5 ? from : to) : clamp(from + part * (to - from), control);
+    values[control.name] = isWord(control) ? (part < 0.5 ? from : to) : clamp(from + part * (to - from), control);
   }
   return values;
 }
