@@ -130,6 +130,18 @@ class Features(Protocol):
         ...
 
 
+@runtime_checkable
+class Joinable(Features, Protocol):
+    """Features of which one sound can be longer than an item: windows that overlap are joined, and decoded together."""
+
+    frames: int
+    """Frames of an item."""
+
+    def joined(self, windows: Array, *, overlap: int) -> tuple[Features, Array]:
+        """Features of longer items, and the windows, float32 [..., windows, *shape], as [..., *the longer shape]."""
+        ...
+
+
 # --- Model ------------------------------------------------------------------------------------------------------------
 
 

@@ -165,7 +165,10 @@ def test_trains_on_a_folder_of_songs_and_names_its_switches(run, tmp_path):
     assert status == 0
     assert "song_1: 0 to 1, default 0. song 1.wav" in out
     (tmp_path / "songs").rename(tmp_path / "gone")  # sampling never needs the training data
-    assert run("sample", "runs/switches", "--set", "song_0=1", "song_2=0.5", "--count", "1")[0] == 0
+    words = ["--set", "song_0=1", "song_2=0.5", "--then", "song_1=0.5", "--count", "1", "--out", "x"]
+    assert run("sample", "runs/switches", *words)[0] == 0
+    made = json.loads(pathlib.Path("x/samples.json").read_text())["samples"][0]
+    assert made["then"] == [{"song_0": 0, "song_1": 0.5, "song_2": 0}], "switches that are not named go off"
 
 
 def test_another_experiment_in_the_folder_is_one_line(run, trained):
@@ -199,6 +202,38 @@ def test_every_set_counts(run, trained):
     )
     values = json.loads(pathlib.Path("x/samples.json").read_text())["samples"][0]["settings"]
     assert (values["drums"], values["bass"], values["lead"]) == (1, 0.25, 0)
+
+
+def test_what_follows_is_one_longer_sound(run, trained):
+    features = runpy.run_path(str(find_config("demo")))["smoke"].features
+    words = ["--set", "drums=1", "bass=0", "lead=0", "--then", "bass=1", "--then", "drums=0", "pattern=lofi"]
+    assert run("sample", trained, *words, "--count", "2", "--out", "long")[0] == 0
+    made = json.loads(pathlib.Path("long/samples.json").read_text())["samples"]
+    assert len(made) == 2
+    rows = [made[1]["settings"], *made[1]["then"]]
+    assert [(row["drums"], row["bass"], row["lead"], row["pattern"]) for row in rows] == [
+        (1, 0, 0, "house"),
+        (1, 1, 0, "house"),
+        (0, 1, 0, "lofi"),
+    ]
+    wave, _ = soundfile.read("long/sample_001.wav")
+    overlap = features.frames - round(7 / 8 * (features.frames - 1))
+    assert len(wave) == (3 * features.frames - 2 * overlap - 1) * features.hop_length
+    assert run("sample", trained, "--settings", "long/samples.json", "--out", "again")[0] == 0
+    assert pathlib.Path("again/sample_001.wav").read_bytes() == pathlib.Path("long/sample_001.wav").read_bytes()
+    status, _, err = run("sample", trained, "--set", "drums=1", "--then", "drms=1")
+    assert status == 1 and "no control is named 'drms'; did you mean 'drums'?" in err
+    about = json.loads(pathlib.Path("long/samples.json").read_text())
+    about["samples"][0].pop("then")
+    pathlib.Path("uneven.json").write_text(json.dumps(about))
+    status, _, err = run("sample", trained, "--settings", "uneven.json")
+    assert status == 1 and "expected a samples.json" in err
+
+
+def test_waveforms_cannot_be_joined(run):
+    assert run("train", "switches_original:smoke", "--workdir", "waves")[0] == 0
+    status, _, err = run("sample", "waves", "--set", "drums=1", "--then", "drums=0")
+    assert status == 1 and "--then: clips of Waveform cannot be joined to a longer sound" in err
 
 
 def test_a_config_with_classes_of_its_own_is_refused_before_training(run):

@@ -1,4 +1,4 @@
-"""`mgen sample WORKDIR [--set name=value ...] [--settings FILE] [--count N] [--seed S] [--out DIR]`."""
+"""`mgen sample WORKDIR [--set name=value ...] [--then name=value ...] [--settings FILE] [--count N] [--out DIR]`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,6 +22,9 @@ class Arguments:
     assignments: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE")] = ()
     """Controls to set, such as drums=1 bass=0.5, or clip=a.wav where a control is a sound file. The others keep their
     defaults; of switches, the others are off."""
+    then: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """What follows, faded into what was before and heard as one longer sound; may be given again and again. Switches
+    that it does not name go off if it names any, all else stays as it was."""
     vary: bool = False
     """Draw the controls that are not set at random for each sound; without any --set that is what happens anyway."""
     settings: pathlib.Path | None = None
@@ -40,9 +43,10 @@ class Arguments:
 
 def main(arguments: Sequence[str], *, program: str) -> None:
     """Writes sounds, a picture of each, and samples.json, which says how each was made."""
-    asked = tyro.cli(Arguments, args=_one_set(arguments), prog=program)
+    asked = tyro.cli(Arguments, args=_one_of_each(arguments), prog=program)
     from mgen import audio, controls, pictures
     from mgen.commands.arguments import UsageError
+    from mgen.contracts import Joinable
     from mgen.training.checkpoint import load
     from mgen.training.sampling import generate
     from mgen.training.step import averaged
@@ -60,40 +64,68 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         raise UsageError(f"--count: at least 1, --seed: at least 0; got {count} and {seed}")
     try:
         if again is not None:
-            seed = again["seed"]
-            settings = controls.settings_of(knobs, [made["settings"] for made in again["samples"]])
+            seed, windows = again["seed"], 1 + len(again["samples"][0].get("then", ()))
+            rows = [row for made in again["samples"] for row in (made["settings"], *made.get("then", ()))]
+            settings = controls.settings_of(knobs, rows)
         else:
             fixed = controls.parse(knobs, asked.assignments)
-            rng = np.random.default_rng(seed)
+            rng, windows = np.random.default_rng(seed), 1 + len(asked.then)
             settings = controls.settle(knobs, fixed, count=count, rng=rng, vary=asked.vary or not fixed)
+            if asked.then:
+                settings = _followed(
+                    knobs, settings, [controls.parse(knobs, group.split("\n")) for group in asked.then]
+                )
     except ValueError as error:
         raise UsageError(str(error)) from error
+    features = loaded.experiment.features
+    if windows > 1 and not isinstance(features, Joinable):
+        raise UsageError(f"--then: clips of {type(features).__name__} cannot be joined to a longer sound")
 
-    waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=seed)
+    waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=seed, windows=windows)
     out = asked.out or asked.workdir / "samples"
-    sample_rate = loaded.experiment.features.sample_rate
+    sample_rate = features.sample_rate
     made = []
     for index, wave in enumerate(waves):
-        values = controls.shown(knobs, settings, index)
+        first, *rest = (controls.shown(knobs, settings, index * windows + window) for window in range(windows))
         stem = out / f"sample_{index:03d}"
         audio.write(stem.with_suffix(".wav"), wave, sample_rate=sample_rate)
-        title = audio.printable(controls.caption(values))
+        title = audio.printable(" then ".join(map(controls.caption, (first, *rest))))
         pictures.spectrogram(stem.with_suffix(".png"), wave, sample_rate=sample_rate, title=title)
-        made.append({"file": f"{stem.name}.wav", "settings": values})
+        made.append({"file": f"{stem.name}.wav", "settings": first} | ({"then": rest} if rest else {}))
         print(f"{stem}.wav  {title}")
     about = {"workdir": str(asked.workdir), "step": loaded.step, "seed": seed, "samples": made}
     (out / "samples.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _followed(knobs: Sequence, first: Mapping, then: Sequence[Mapping]) -> dict[str, np.ndarray]:
+    """Settings of each sound's windows, sound by sound: the first is given, the others change what they name."""
+    from mgen import controls
+
+    off = {knob.name: 0.0 for knob in knobs if isinstance(knob, controls.Switch)}
+    rows = []
+    for index in range(len(next(values for values in first.values()))):
+        row = controls.shown(knobs, first, index)
+        rows.append(row)
+        for change in then:
+            named = {knob.name: knob.show(change[knob.name]) for knob in knobs if knob.name in change}
+            row = row | (off if off.keys() & named.keys() else {}) | named
+            rows.append(row)
+    return controls.settings_of(knobs, rows)
 
 
 def _again(asked: Arguments) -> dict[str, Any]:
     """The settings, seed and step of sounds that were made before. Raises UsageError."""
     from mgen.commands.arguments import UsageError
 
-    if asked.assignments or asked.vary or asked.count is not None or asked.seed is not None or asked.step is not None:
-        raise UsageError("--settings: the file says all of --set, --vary, --count, --seed and --step; leave them out")
+    said = asked.assignments or asked.then or asked.vary
+    if said or any(value is not None for value in (asked.count, asked.seed, asked.step)):
+        raise UsageError(
+            "--settings: the file says all of --set, --then, --vary, --count, --seed and --step; leave out"
+        )
     try:
         about = json.loads(asked.settings.read_text())
-        whole = about["samples"] and all(isinstance(made["settings"], dict) for made in about["samples"])
+        rows = [[made["settings"], *made.get("then", ())] for made in about["samples"]]
+        whole = len({len(row) for row in rows}) == 1 and all(isinstance(one, dict) for row in rows for one in row)
         if not whole or type(about["seed"]) is not int or type(about["step"]) is not int or about["seed"] < 0:
             raise ValueError("seed, step or samples are wrong")
     except OSError as error:
@@ -105,17 +137,23 @@ def _again(asked: Arguments) -> dict[str, Any]:
     return about
 
 
-def _one_set(arguments: Sequence[str]) -> list[str]:
-    """`--set a=1 --set b=2` as `--set a=1 b=2`: both are said, and neither may be dropped."""
-    before: list[str] = []
+def _one_of_each(arguments: Sequence[str]) -> list[str]:
+    """`--set a=1 --set b=2` as `--set a=1 b=2`, and each `--then` as one word of lines: none of them may be dropped."""
+    rest: list[str] = []
     assignments: list[str] = []
-    words = iter(arguments)
-    word = next(words, None)
-    while word is not None:
-        if word != "--set":
-            before.append(word)
-            word = next(words, None)
-            continue
-        while (word := next(words, None)) is not None and not word.startswith("--"):
-            assignments.append(word)
-    return [*before, "--set", *assignments] if assignments else before
+    then: list[list[str]] = []
+    into = rest
+    for word in arguments:
+        if word == "--set":
+            into = assignments
+        elif word == "--then":
+            then.append([])
+            into = then[-1]
+        elif word.startswith("--"):
+            into = rest
+            rest.append(word)
+        else:
+            into.append(word)
+    if assignments:
+        rest += ["--set", *assignments]
+    return [*rest, "--then", *("\n".join(group) for group in then)] if then else rest

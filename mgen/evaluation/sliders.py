@@ -124,7 +124,8 @@ def judge(loaded: Loaded, corpus: Synthetic, *, count: int, points: int, seed: i
         return generate(loaded.experiment, loaded.spec, variables, settings, seed=seed)
 
     def heard(play: Callable[[Settings], np.ndarray], values: np.ndarray) -> np.ndarray:
-        asked = {knob.name: np.full(len(values), knob.default) for knob in knobs if not isinstance(knob, Clip)}
+        numbers = [knob for knob in knobs if not isinstance(knob, Clip)]
+        asked = {knob.name: np.full(len(values), knob.default, np.float64) for knob in numbers}
         asked |= dict(zip(names, values.T, strict=True))
         return _factors(play, asked, corpus, names, rate)
 

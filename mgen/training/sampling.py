@@ -13,14 +13,17 @@ import jax
 import numpy as np
 
 from mgen import audio, controls, parallel
-from mgen.contracts import Control, Levelled, Listening, Model, Settings, Spec, Variables
+from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
+_OVERLAP = 1 / 8  # of a clip with the next, where the data does not say
 
 
-def generate(experiment: Experiment, spec: Spec, variables: Variables, settings: Settings, *, seed: int) -> np.ndarray:
-    """Makes one sound for each value in the settings.
+def generate(
+    experiment: Experiment, spec: Spec, variables: Variables, settings: Settings, *, seed: int, windows: int = 1
+) -> np.ndarray:
+    """Makes one sound for each value in the settings, or for each `windows` of them.
 
     Args:
       experiment: whose model and features to use.
@@ -29,13 +32,18 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
       settings: {control name: [count]}, of a `controls.Clip` texts or what `listened` gave for them; at least one
         control is of another kind.
       seed: of the model's noise and of the invented phase.
+      windows: clips that make one sound: each overlaps the next by as much as the data's do, or an eighth.
 
     Returns:
-      float32 [count, samples].
+      float32 [count / windows, samples].
 
     Raises:
       mgen.audio.AudioError: a clip that was given cannot be read.
+      ValueError: the features cannot be joined.
     """
+    features = experiment.features
+    if windows > 1 and not isinstance(features, Joinable):
+        raise ValueError(f"clips of {type(features).__name__} cannot be joined to a longer sound")
     rng = jax.random.key(seed)
     seen = listened(experiment, spec, variables, settings)
     count = len(jax.tree.leaves(seen)[0])
@@ -44,8 +52,15 @@ def generate(experiment: Experiment, spec: Spec, variables: Variables, settings:
         some = jax.tree.map(lambda values, start=start: values[start : start + _AT_ONCE], seen)
         own = jax.random.fold_in(rng, 0) if not number else jax.random.fold_in(jax.random.fold_in(rng, 2), number)
         made.append(np.asarray(sample(variables, own, some)))
-    keys = jax.random.split(jax.random.fold_in(rng, 1), count)
-    return np.asarray(parallel.spread(experiment.features.decode, np.concatenate(made), keys))
+    clips = np.concatenate(made)
+    if windows > 1:
+        share = getattr(experiment.data, "overlap", _OVERLAP)
+        overlap = features.frames - round((1 - share) * (features.frames - 1))
+        features, clips = features.joined(
+            clips.reshape(-1, windows, *clips.shape[1:]), overlap=min(overlap, features.frames // 2)
+        )
+    keys = jax.random.split(jax.random.fold_in(rng, 1), len(clips))
+    return np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
 
 
 @functools.lru_cache(maxsize=8)
