@@ -1,6 +1,7 @@
 """Every config, found by itself: its smoke twin trains, samples, decodes, saves and restores."""
 
 import dataclasses
+import functools
 import pathlib
 import runpy
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from mgen import controls, parallel
-from mgen.contracts import Fitted, Spec
+from mgen.contracts import Fitted, Listening, Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import digest, load
 from mgen.training.clips import examples
@@ -88,6 +89,18 @@ def test_full_size_is_consistent(path):
     _, spec = opened(smoke)
     spec = dataclasses.replace(spec, shape=tuple(experiment.features.shape))
     variables = jax.eval_shape(lambda: experiment.model.init(jax.random.key(0), spec))
-    settings = {knob.name: np.zeros(2, np.float32) for knob in experiment.model.controls(spec)}
-    made = jax.eval_shape(lambda v: experiment.model.sample(v, jax.random.key(0), settings, spec), variables)
-    assert made.shape == (2, *experiment.features.shape)
+    model = experiment.model
+    knobs = model.controls(spec)
+    plain = controls.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=False)
+    clips = [knob.name for knob in knobs if isinstance(knob, controls.Clip)]
+
+    def sample(variables, with_clips):
+        heard = np.zeros((2, *spec.shape), np.float32)
+        if isinstance(model, Listening):
+            heard = model.listen(variables, heard, spec)
+        given = {name: controls.Clips(heard, np.array([True, False])) for name in clips if with_clips}
+        return model.sample(variables, jax.random.key(0), plain | given, spec)
+
+    for with_clips in (False, True):
+        made = jax.eval_shape(functools.partial(sample, with_clips=with_clips), variables)
+        assert made.shape == (2, *experiment.features.shape)

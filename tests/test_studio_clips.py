@@ -51,7 +51,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def client(player, folder) -> TestClient:
-    return TestClient(app.build([player], clips=clips.Clips(folder)), base_url="http://127.0.0.1")
+    return TestClient(app.build([player], clips=clips.ClipStore(folder)), base_url="http://127.0.0.1")
 
 
 def upload(client, data, *, run="notes", kind="application/octet-stream"):
@@ -191,7 +191,7 @@ def test_another_page_cannot_upload_nor_play(client):
 def test_nothing_stays_on_disk_and_the_oldest_goes_first(player, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(clips, "_MOST_KEPT", 3)
-    kept = clips.Clips(folder)
+    kept = clips.ClipStore(folder)
     data = (folder / "a.wav").read_bytes()
     names = [kept.add(data + bytes(extra), player)[0] for extra in range(3)]
     kept.wav(names[0], player)

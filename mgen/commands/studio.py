@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         import uvicorn
 
         from mgen.studio.app import build
-        from mgen.studio.clips import Clips
+        from mgen.studio.clips import ClipStore
     except ImportError as error:
         raise UsageError(f"the studio needs {error.name}: make studio, or pip install -e '.[studio]'") from error
     from mgen.studio.player import Player
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     if not asked.workdirs:
         raise UsageError("give the folder of a run: mgen studio WORKDIR")
     try:
-        clips = Clips(asked.clips)
+        clips = ClipStore(asked.clips)
     except ValueError as error:
         raise UsageError(f"--clips {error}") from error
     players = []

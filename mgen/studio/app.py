@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mgen.studio.clips import LARGEST, Clips
+from mgen.studio.clips import LARGEST, ClipStore
 from mgen.studio.player import Player, pack
 
 _LARGEST = 1 << 16  # bytes of a request that is no sound
@@ -48,7 +48,7 @@ class _Refused(Exception):
 
 
 def build(
-    players: Sequence[Player], *, clips: Clips | None = None, hosts: Sequence[str] = ("127.0.0.1", "localhost")
+    players: Sequence[Player], *, clips: ClipStore | None = None, hosts: Sequence[str] = ("127.0.0.1", "localhost")
 ) -> Starlette:
     """The application.
 
@@ -57,7 +57,7 @@ def build(
       clips: sounds that can be picked.
       hosts: names under which it answers: a page elsewhere cannot reach it by a name of its own (DNS rebinding).
     """
-    clips = clips or Clips()
+    clips = clips or ClipStore()
     runs: dict[str, Player] = {}
     for player in players:
         names = (player.name if number == 1 else f"{player.name} {number}" for number in itertools.count(1))

@@ -23,7 +23,7 @@ _MOST_PICKED = 2_000  # names on the page
 _MOST_KEPT = 64
 
 
-class Clips:
+class ClipStore:
     """Sounds by name, each cut to what a run needs of it; the one used longest ago goes first."""
 
     def __init__(self, folder: pathlib.Path | None = None):

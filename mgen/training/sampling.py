@@ -116,7 +116,7 @@ def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
                 path.write_bytes(_decoded(text))
                 wave = audio.read(path, **asked)
         else:
-            wave = audio.read(pathlib.Path(text).expanduser(), **asked)
+            wave = audio.read(text, **asked)
     except audio.AudioError as error:
         raise audio.AudioError(f"{name}={controls.brief(text)}", error.reason) from error
     if isinstance(experiment.data, Levelled):
