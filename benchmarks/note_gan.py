@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, help="checkpoint of it; the newest if not given")
     parser.add_argument("--prior", type=pathlib.Path, help="run of an autoencoder of the same notes")
     parser.add_argument("--data-path", help="where the notes lie now")
+    parser.add_argument("--candidates", type=int, help="sounds made for each that is asked for, if not as trained")
     parser.add_argument("--name", default="note_gan")
     asked = parser.parse_args()
     from mgen import parallel
@@ -52,6 +53,9 @@ def main() -> None:
     from mgen.training.checkpoint import load
 
     run = load(asked.workdir, step=asked.step)
+    if asked.candidates:
+        model = dataclasses.replace(run.experiment.model, candidates=asked.candidates)
+        run = dataclasses.replace(run, experiment=dataclasses.replace(run.experiment, model=model))
     features, data = run.experiment.features, run.experiment.data
     data = data if asked.data_path is None else dataclasses.replace(data, path=asked.data_path)
     corpus = data.open(sample_rate=features.sample_rate, samples=features.samples)
@@ -68,7 +72,8 @@ def main() -> None:
     effects = _effects(run, corpus)
     print(markdown(effects))
     about = (
-        f"{asked.workdir.name} at step {run.step}; {NOTES} notes of MIDI {PITCHES[0]} to {PITCHES[1]} a seed; chance "
+        f"{asked.workdir.name} at step {run.step}, the best of {run.experiment.model.candidates}; {NOTES} notes of "
+        f"MIDI {PITCHES[0]} to {PITCHES[1]} a seed; chance "
         f"of a family {100 / len(families):.0f} %; distances of {_SET} sounds to {_SET} "
         "held-out notes; the GAN is asked with labels of other held-out notes, the prior draws as it was trained"
     )

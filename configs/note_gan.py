@@ -6,7 +6,8 @@
 
 System 003. NSynth itself will do as well, if the effect that it has a word for is left out:
 `--data.effects low_pass slow_attack`.
-The features are decibels of the lowest 4 kHz; the phase is found again.
+The features are decibels up to 8 kHz; the phase is found again. Checkpoints are kept because the discriminator goes on to
+learn notes by heart: on the soundfonts above, step 3000 plays the wanted pitch more often than the last one.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from mgen.training.optimisers import Adam
 
 experiment = Experiment(
     data=NSynth(peak=None, effects=("low_pass", "slow_attack", "reverb")),
-    features=LogStft(sample_rate=16_000, frames=128, bins=512, n_fft=2048, hop_length=512),
+    features=LogStft(sample_rate=16_000, frames=128, bins=1024, n_fft=2048, hop_length=512),
     model=Gan(),
     optimisers={
         "discriminator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),

@@ -93,7 +93,7 @@ class Gan:
     """Channels of both networks."""
     depth: int = 3
     """Blocks in each of them."""
-    candidates: int = 16
+    candidates: int = 4
     """Sounds made for each that is asked for, of which the discriminator chooses."""
     dropout: float = 0.1
     """Share of the discriminator's units that are left out in training, so that it does not learn notes by heart."""
