@@ -6,8 +6,8 @@
 
 System 003. NSynth itself will do as well, if the effect that it has a word for is left out:
 `--data.effects low_pass slow_attack`.
-The features are decibels up to 8 kHz; the phase is found again. In the end the discriminator learns notes by heart: on the
-soundfonts above `--step 3000` plays the wanted pitch more often than the last step.
+The features are decibels up to 8 kHz; the phase is found again. In the end the discriminator learns notes by heart: on
+the soundfonts above `--step 3000` plays the wanted pitch more often than the last step.
 """
 
 import dataclasses
