@@ -38,7 +38,8 @@ def main() -> None:
         "of their 95 % interval, of sets over seeds, of clips over different clips."
     )
     if found["sliders"]:
-        sliders = Sliders(found["sliders"]["names"], *(Heard(**found["sliders"][kind]) for kind in ("model", "truth")))
+        own = found["sliders"]
+        sliders = Sliders(own["names"], own["without"], *(Heard(**own[kind]) for kind in ("model", "truth")))
         heard = f"The sliders of {asked.workdir.name} at step {found['step']}, each moved alone and all at random."
         print(record(f"{asked.name}_sliders", table=sliders.rows(), seed=0, about=heard, details=found["sliders"]))
     print(markdown(table), record(asked.name, table=table, seed=0, about=about, details=found))
