@@ -88,8 +88,9 @@ def _settings(run, count: int, **values):
     """The defaults, with some controls set: {control: [count]}."""
     import numpy as np
 
-    knobs = run.experiment.model.controls(run.spec)
-    settings = {knob.name: np.full(count, knob.default, np.float32) for knob in knobs}
+    from mgen import controls
+
+    settings = controls.settings_of(run.experiment.model.controls(run.spec), [{}] * count)
     return settings | {name: np.broadcast_to(np.float32(value), count) for name, value in values.items()}
 
 
