@@ -235,9 +235,9 @@ def table(music, text, name="about.csv"):
 
 
 def test_tags_are_switches_that_songs_share(music):
-    rows = (
-        "artist,file,mood\nx,song 1.wav,calm; dark\ny,music/song 2.wav,calm\nz,song 3,bright mood\nx,other.wav,rare\n"
-    )
+    folder = pathlib.Path(music).name
+    rows = "artist,file,mood\nx,song 1.wav,calm; dark\n"
+    rows += f"y,{folder}/song 2.wav,calm\nz,song 3,bright mood\nx,other.wav,rare\nx,other/song 4.wav,rare\n"
     corpus = opened(music, tags=table(music, rows), column="mood")
     assert [label.name for label in corpus.labels] == ["bright_mood", "calm", "dark"]
     assert [label.default for label in corpus.labels] == [0, 1, 1], "the first song"
@@ -268,7 +268,7 @@ def test_other_tags_are_other_data(music):
     ("rows", "words"),
     [
         ("file,genre\nsong 1,a\n", "data.column='mood': "),
-        ("file,mood\nsomething.wav,calm\n", "its column 'file' names none of the files, such as "),
+        ("file,mood\nsomething.wav,calm\n", "about.csv says nothing of these files, such as song 0.wav"),
         ("", "has the columns none"),
     ],
 )
@@ -279,21 +279,40 @@ def test_tables_that_say_nothing(music, rows, words):
 
 
 def test_no_table(music):
-    with pytest.raises(DataError, match="data.tags=nowhere.csv: cannot be read: No such file"):
+    with pytest.raises(DataError, match="data.tags=nowhere.csv: no such file; looked for "):
         opened(music, tags="nowhere.csv")
+
+
+def test_only_songs_with_tags_are_counted(music):
+    rows = "file,genre\n" + "".join(f"song {number},{'ab'[number % 2]}\n" for number in (3, 5, 6, 8, 9))
+    corpus = opened(music, songs=4, tags=table(music, rows))
+    assert len(corpus.clips) == 4 and "song 4.wav: not used" in corpus.report
+    np.testing.assert_array_equal(corpus.switches, [[0, 1], [0, 1], [1, 0], [1, 0]])
+    assert corpus.held_out == ((1, 2), (3, 0)), "of songs with the same tags nothing can be held out"
+    assert max(item["labels"].max() for item in drawn(corpus, 100)) > 1, "songs that share a tag add up"
+
+
+def test_a_file_that_is_too_short_for_its_clips_is_not_used(music):
+    corpus = opened(music, songs=0, windows=4)
+    assert len(corpus.clips) == 9 * 4 and "song 0.wav: not used, 3 of its 4 clips would be silent" in corpus.report
+    with pytest.raises(DataError, match="no file has 90 clips with sound in them; ask for fewer data.windows"):
+        opened(music, windows=90)
 
 
 def test_clips_that_follow_each_other_are_switches_each(music):
     corpus = opened(music, songs=4, windows=3, overlap=0.25, start_s=0.1)
-    assert [label.name for label in corpus.labels][2:5] == ["song_0.3", "song_1.1", "song_1.2"]
-    assert corpus.labels[4].help == "song 1.wav.2"
+    assert [label.name for label in corpus.labels][2:5] == ["song_1.3", "song_2.1", "song_2.2"]
+    assert corpus.labels[4].help == "song 2.wav, clip 2"
     first, second, third = corpus.clips[3:6]
     np.testing.assert_array_equal(first[1500:], second[:500])
     np.testing.assert_array_equal(second[1500:], third[:500])
-    wave, _ = soundfile.read(f"{music}/song 1.wav", dtype="float32")
+    wave, _ = soundfile.read(f"{music}/song 2.wav", dtype="float32")
     span = wave[800 : 800 + 5_000]
     np.testing.assert_allclose(first, span[:CLIP] * (0.1 / np.sqrt(np.mean(span**2))), atol=1e-4)
-    assert corpus.held_out[3] == (3, 6), "pairs of songs, not of clips of one song"
+    assert corpus.held_out[3:5] == ((3, 6), (4, 7)), "the same clip of two songs"
+    together = {tuple(sorted({int(clip) // 3 for clip in np.flatnonzero(item["labels"])})) for item in drawn(corpus)}
+    assert {(0, 2), (1, 3)} <= together
+    assert all(pair not in {(0, 1), (1, 2), (2, 3), (0, 3)} for pair in together), "no clips of held-out songs"
     assert "4 songs, 3 clips each, as switches at -20 dB RMS" in corpus.report
     with pytest.raises(DataError, match="data.windows=2: a tag cannot be several clips"):
         opened(music, windows=2, tags="about.csv")

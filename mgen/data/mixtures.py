@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import pathlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mgen.audio import printable
 from mgen.controls import Switch
 from mgen.data import DataError
 from mgen.data.folder import SILENCE, File, Scan, fingerprint, scan
-from mgen.data.tags import tags_of
+from mgen.data.tags import read_tags
 
 #: Items of one pass over the training split, for each song.
 ITEMS_PER_SONG = 64
@@ -46,13 +47,14 @@ class Mixtures:
     """Share of items that are a single switch: half of them fully on, half at a random level."""
 
     held_out_pairs: bool = True
-    """Never mix song i with song i+1 (cyclic) in training; these pairs are the validation split."""
+    """Never mix song i with song i+1 (cyclic) in training; these pairs are the validation split. Of songs whose tags
+    are the same nothing is held out."""
 
     active: int = 3
     """At most this many songs are on at once in training."""
 
     tags: str = ""
-    """CSV file that says what the songs are, in `path` or beside it; every tag is then a switch, and no song."""
+    """CSV file that says what the songs are, in `path`, beside it, or here; every tag is then a switch, and no song."""
 
     column: str = "genre"
     """Column of `tags` whose values are the switches; `;` parts several of one song."""
@@ -67,7 +69,7 @@ class Mixtures:
             ("songs", self.songs >= 0, "0 (every file) or more"),
             ("start_s", 0 <= self.start_s < float("inf"), "0 or more"),
             ("windows", self.windows >= 1, "1 or more"),
-            ("overlap", 0 <= self.overlap <= 0.5, "0 to 0.5"),
+            ("overlap", 1 / 16 <= self.overlap <= 0.5, "a sixteenth (0.0625) to 0.5"),
             ("level_db", -float("inf") < self.level_db <= 0, "0 or less"),
             ("solo_fraction", 0 <= self.solo_fraction <= 1, "0 to 1"),
             ("active", self.active >= 1, "1 or more"),
@@ -83,41 +85,57 @@ class Mixtures:
         step = round((1 - self.overlap) * samples)
         whole = samples + (self.windows - 1) * step
 
+        tags_of = self._tags()
+
         def excerpt(file: File) -> tuple[int, np.ndarray]:
+            """Where its clips start, and they themselves, [windows, samples]."""
             start = min(round(self.start_s * sample_rate), max(0, file.audio.length - whole))
-            return start, file.audio.read(start, start + whole)
+            wave = file.audio.read(start, start + whole)
+            gain = self._gain(wave) if abs(wave).max() > SILENCE else 0.0
+            wave = np.pad(wave * np.float32(gain), (0, whole - len(wave)))
+            return start, np.stack([wave[number * step : number * step + samples] for number in range(self.windows)])
 
-        def audible(file: File) -> bool:
-            return abs(excerpt(file)[1]).max() > SILENCE
+        def usable(file: File) -> bool:
+            return tags_of(file.name) != () and abs(excerpt(file)[1]).max(axis=1).min() > SILENCE
 
-        found = scan(self.path, sample_rate=sample_rate, limit=self.songs, counts=audible)
-        tags = self._tags(found) if self.tags else {}
+        found = scan(self.path, sample_rate=sample_rate, limit=self.songs, counts=usable)
         files, clips, notes = [], [], []
         for file in found.files:
-            if self.tags and not tags[file.name]:
+            start, own = excerpt(file)
+            loudest = abs(own).max(axis=1)
+            if tags_of(file.name) == ():
                 notes.append(f"    {file.name}: not used, {self.tags} says nothing of it")
-                continue
-            start, wave = excerpt(file)
-            if abs(wave).max() <= SILENCE:
+            elif loudest.max() <= SILENCE:
                 notes.append(f"    {file.name}: not used, silent from {start / sample_rate:g} s; change data.start_s")
-                continue
-            gain = self._gain(wave)
-            files.append(file)
-            wave = np.pad(wave * np.float32(gain), (0, whole - len(wave)))
-            clips += [wave[number * step : number * step + samples] for number in range(self.windows)]
-            notes.append(f"    {file.name}: from {start / sample_rate:g} s, gain {20 * np.log10(gain):+.1f} dB")
+            elif loudest.min() <= SILENCE:
+                silent = f"{np.sum(loudest <= SILENCE)} of its {self.windows} clips"
+                notes.append(f"    {file.name}: not used, {silent} would be silent; ask for fewer data.windows")
+            else:
+                files.append(file)
+                clips.append(own)
+                gain = 20 * np.log10(self._gain(file.audio.read(start, start + whole)))
+                notes.append(f"    {file.name}: from {start / sample_rate:g} s, gain {gain:+.1f} dB")
         if not files:
             path = printable(str(found.root))
-            raise DataError(f"data.path={path}: every clip is silent; change data.start_s={self.start_s:g}")
-        return MixturesCorpus(self, found, files, np.stack(clips), notes, [tags.get(file.name, ()) for file in files])
+            words = f"every clip is silent; change data.start_s={self.start_s:g}"
+            if self.tags and not any(tags_of(file.name) for file in found.files):
+                words = f"{self.tags} says nothing of these files, such as {printable(found.files[0].name)}"
+            elif self.windows > 1:
+                words = f"no file has {self.windows} clips with sound in them; ask for fewer data.windows"
+            raise DataError(f"data.path={path}: {words}")
+        return MixturesCorpus(self, found, files, np.concatenate(clips), notes, [tags_of(file.name) for file in files])
 
-    def _tags(self, found: Scan) -> dict[str, tuple[str, ...]]:
-        """The tags of each file by its name. Raises DataError."""
-        near = [found.root / self.tags, found.root.parent / self.tags]
-        table = next((path for path in near if path.is_file()), pathlib.Path(self.tags))
-        names = [file.name for file in found.files]
-        within = [f"{found.root.resolve().name}/{name}" for name in names]
-        return dict(zip(names, tags_of(within, table, self.column), strict=True))
+    def _tags(self) -> Callable[[str], tuple[str, ...] | None]:
+        """From the name of a file to its tags; None where none are asked for. Raises DataError."""
+        if not self.tags:
+            return lambda name: None
+        folder = pathlib.Path(self.path).expanduser()
+        near = [folder / self.tags, folder.parent / self.tags, pathlib.Path(self.tags)]
+        table = next((path for path in near if path.is_file()), None)
+        if table is None:
+            raise DataError(f"data.tags={self.tags}: no such file; looked for {', '.join(map(str, near))}")
+        tags_of = read_tags(table, self.column)
+        return lambda name: tags_of(f"{folder.resolve().name}/{name}")
 
     def level(self, wave: np.ndarray) -> np.ndarray:
         """A clip that a person gives, float32 [samples], at `level_db`."""
@@ -158,15 +176,16 @@ def _clean(text: str) -> str:
 class MixturesCorpus:
     """Opened `Mixtures`.
 
-    Training items are 64 a song, each drawn anew from `rng` around song `index % songs`. Validation items are the
+    Training items are 64 a clip, each drawn anew from `rng` around clip `index % clips`. Validation items are the
     held-out pairs at half and half; with fewer than 4 songs nothing is held out, since no other pair would be left.
-    Where switches are tags a song turns all of its own on; what a tag sounds like alone need not be any song.
+    Where switches are tags a song turns all of its own on, and songs that share one add up to more than 1 of it; what a
+    tag sounds like alone need not be any song.
 
     Attributes:
-      labels: one switch a song, or a tag; only the first song is on by default.
-      clips: float32 [songs, samples], what each song sounds like alone.
-      switches: float32 [songs, labels], which switches are on for each song.
-      held_out: pairs of song indices that are never mixed in training.
+      labels: one switch a clip, or a tag; only those of the first clip are on by default.
+      clips: float32 [clips, samples], `windows` for each song, what each sounds like alone.
+      switches: float32 [clips, labels], which switches are on for each clip.
+      held_out: pairs of clips, the same window of two songs that are never mixed in training.
     """
 
     def __init__(
@@ -178,24 +197,33 @@ class MixturesCorpus:
         notes: list[str],
         tags: list[tuple[str, ...]],
     ):
-        self.clips = clips
-        songs, names = len(clips), [file.name for file in files]
+        self.clips, names = clips, [file.name for file in files]
         if data.tags:
             tags = [tuple(dict.fromkeys(_clean(printable(tag)) for tag in own)) for own in tags]
             every = sorted({tag for own in tags for tag in own})
             self.switches = np.array([[tag in own for tag in every] for own in tags], np.float32)
             about = [", ".join(name for name, own in zip(names, tags, strict=True) if tag in own) for tag in every]
         else:
-            every, about, self.switches = switch_names(names), names, np.eye(songs, dtype=np.float32)
+            every, about, self.switches = switch_names(names), names, np.eye(len(clips), dtype=np.float32)
             if data.windows > 1:
                 numbers = range(1, data.windows + 1)
-                every, about = ([f"{name}.{number}" for name in of for number in numbers] for of in (every, about))
+                every = [f"{name}.{number}" for name in every for number in numbers]
+                about = [f"{name}, clip {number}" for name in about for number in numbers]
         self.labels = tuple(
             Switch(name, default=float(default), help=printable(files))
             for name, default, files in zip(every, self.switches[0], about, strict=True)
         )
-        held = data.held_out_pairs and len(files) >= 4
-        self.held_out = tuple((index, (index + data.windows) % songs) for index in range(songs)) if held else ()
+        neighbours = [(i, (i + 1) % len(files)) for i in range(len(files))] if len(files) >= 4 else []
+        self._song_of = np.arange(len(clips)) // data.windows
+        self._apart = {
+            (i, j)
+            for i, j in (neighbours if data.held_out_pairs else ())
+            if data.windows > 1 or (self.switches[i] != self.switches[j]).any()
+        }
+        windows = range(data.windows)
+        self.held_out = tuple(
+            (i * data.windows + window, j * data.windows + window) for i, j in sorted(self._apart) for window in windows
+        )
         self._active, self._solo_fraction = data.active, data.solo_fraction
         few = f" of the {data.songs} asked for" if len(files) < data.songs else ""
         self.fingerprint = fingerprint(files)
@@ -203,11 +231,11 @@ class MixturesCorpus:
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} {every} {tags}".encode()).hexdigest()[:16]
             notes = [*notes, f"  {len(every)} tags of {data.column} are the switches: {', '.join(every)}"]
         what = "" if data.tags else " as switches"
-        windows = f", {data.windows} clips each," if data.windows > 1 else ""
+        each = f", {data.windows} clips each," if data.windows > 1 else ""
         report = "\n".join(
             [
                 found.report,
-                f"  {len(files)} songs{few}{windows}{what} at {data.level_db:g} dB RMS, "
+                f"  {len(files)} songs{few}{each}{what} at {data.level_db:g} dB RMS, "
                 f"loudest peak {abs(clips).max():.2f}:",
                 *notes,
                 f"  {len(self.held_out)} pairs held out of training",
@@ -240,18 +268,15 @@ class MixturesCorpus:
         return {"wave": weights @ self.clips, "labels": weights @ self.switches}
 
     def _draw(self, anchor: int, rng: np.random.Generator) -> tuple[list[int], np.ndarray | float]:
-        """The songs of a training item and their weights."""
+        """The clips of a training item and their weights."""
         chosen = [anchor]
         if self._active > 1 and rng.random() >= self._solo_fraction:
             wanted = 1 + int(rng.integers(1, self._active))
-            for song in rng.permutation(len(self.clips)).tolist():
+            for clip in rng.permutation(len(self.clips)).tolist():
                 if len(chosen) == wanted:
                     break
-                apart = all(
-                    (song, other) not in self.held_out and (other, song) not in self.held_out for other in chosen
-                )
-                if song not in chosen and apart:
-                    chosen.append(song)
+                if clip not in chosen and not any(self._held_out(clip, other) for other in chosen):
+                    chosen.append(clip)
         kind = rng.random()
         if len(chosen) == 1:
             return chosen, 1.0 if kind < 0.5 else rng.uniform()
@@ -259,3 +284,7 @@ class MixturesCorpus:
             return chosen, rng.uniform(0.1, 1.0, len(chosen))
         # Equal parts, because a person who mixes two songs sets both to a half or both to one.
         return chosen, 1 / len(chosen) if kind < 0.8 else 1.0
+
+    def _held_out(self, clip: int, other: int) -> bool:
+        pair = int(self._song_of[clip]), int(self._song_of[other])
+        return pair in self._apart or pair[::-1] in self._apart

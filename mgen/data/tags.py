@@ -4,52 +4,70 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable
 
+from mgen.audio import SUFFIXES
 from mgen.data import DataError
 
 _NAMED = ("file", "filename", "file_name", "path", "track_id", "name")  # the column of files, else it is the first
 
 
-def tags_of(names: Sequence[str], table: pathlib.Path, column: str) -> list[tuple[str, ...]]:
-    """The tags of each file, in the order of the table's cell, where `;` parts several; none for a file not in it.
+def read_tags(table: pathlib.Path, column: str) -> Callable[[str], tuple[str, ...]]:
+    """What a table says of files, where `;` parts several tags in a cell.
 
-    A row means the file whose path ends in what it says, with or without the suffix and leading zeros: so
-    `music/a.ogg`, `a.ogg` and `a` may all mean a file `a.ogg`, and FMA's track 2 means `000/000002.mp3`.
+    A row means the files whose path ends in what it says, with or without the suffix: `music/a.ogg`, `a.ogg` and `a`
+    all mean `songs/music/a.ogg`, the most exact row wins, and a row that says more than a file's path must end in all
+    of it. Numbers mean files with or without leading zeros.
 
     Args:
-      names: paths of the files, with `/`, relative to any folder.
-      table: CSV file with a header; the files are in a column named file, filename, path, track_id or name, or in the
-        first.
+      table: CSV file with a header in one line; the files are in a column named file, filename, path, track_id or
+        name, or in the first.
       column: whose values are the tags.
 
+    Returns:
+      From a file's path, with `/` and relative to any folder, to its tags; none for a file that no row means.
+
     Raises:
-      DataError: the table cannot be read, has no such column, or knows none of the files.
+      DataError: the table cannot be read, has no such column, or says two things of one file.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
+            reader = csv.DictReader(lines)
+            header, rows = [title for title in reader.fieldnames or () if title], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"data.tags={table}: cannot be read: {reason}") from error
-    header = [title for title in rows[0] if title] if rows else []
     if column not in header:
         raise DataError(f"data.column={column!r}: {table} has the columns {', '.join(header) or 'none'}")
     key = next((title for title in _NAMED if title in header), header[0])
-    known: dict[str, tuple[str, ...]] = {}
+    exact: dict[str, tuple[str, ...]] = {}
+    longer: dict[str, tuple[str, ...]] = {}  # by all shorter ends of what a row says
     for row in rows:
-        tags = dict.fromkeys(tag.strip() for tag in (row[column] or "").split(";"))
-        for short in _shorter(row[key] or ""):
-            known.setdefault(short, tuple(tag for tag in tags if tag))
-    found = [next((known[short] for short in _shorter(name) if short in known), ()) for name in names]
-    if not any(found):
-        raise DataError(f"data.tags={table}: its column {key!r} names none of the files, such as {names[0]!r}")
-    return found
+        path = _bare(row[key] or "")
+        tags = tuple(dict.fromkeys(tag.strip() for tag in (row[column] or "").split(";") if tag.strip()))
+        if path and exact.setdefault(path, tags) != tags:
+            raise DataError(f"data.tags={table}: says two things of {path}: {exact[path]} and {tags}")
+        for end in _ends(path)[1:]:
+            longer.setdefault(end, tags)
+
+    def tags_of(name: str) -> tuple[str, ...]:
+        path = _bare(name)
+        return next((exact[end] for end in _ends(path) if end in exact), longer.get(path, ()))
+
+    return tags_of
 
 
-def _shorter(path: str) -> list[str]:
-    """What a path may be called, from the most to the least exact."""
-    parts = pathlib.PurePosixPath(path.strip().replace("\\", "/")).parts
-    ends = ["/".join(parts[start:]) for start in range(len(parts))]
-    stem = pathlib.PurePosixPath(ends[-1]).stem if ends else ""
-    return [*ends, stem, stem.lstrip("0")] if stem else []
+def _bare(path: str) -> str:
+    """A path without the suffix of a sound file, and a number without leading zeros."""
+    *folders, name = path.strip().replace("\\", "/").split("/")
+    if pathlib.PurePosixPath(name).suffix.lower() in SUFFIXES:
+        name = pathlib.PurePosixPath(name).stem
+    if name.isdigit():
+        name = str(int(name))
+    return "/".join([*(folder for folder in folders if folder not in ("", ".")), name])
+
+
+def _ends(path: str) -> list[str]:
+    """A path and all that it ends in, the longest first."""
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
