@@ -102,6 +102,14 @@ class Levelled(Data, Protocol):
         ...
 
 
+@runtime_checkable
+class Windowed(Data, Protocol):
+    """Data with clips that follow each other and overlap."""
+
+    overlap: float
+    """Share of a clip that it has in common with the next one."""
+
+
 # --- Features ---------------------------------------------------------------------------------------------------------
 
 

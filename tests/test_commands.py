@@ -221,6 +221,10 @@ def test_what_follows_is_one_longer_sound(run, trained):
     assert len(wave) == (3 * features.frames - 2 * overlap - 1) * features.hop_length
     assert run("sample", trained, "--settings", "long/samples.json", "--out", "again")[0] == 0
     assert pathlib.Path("again/sample_001.wav").read_bytes() == pathlib.Path("long/sample_001.wav").read_bytes()
+    assert run("sample", trained, *words[:-3], "--then=drums=0", "pattern=lofi", "--count=2", "--out=same")[0] == 0
+    assert pathlib.Path("same/sample_001.wav").read_bytes() == pathlib.Path("long/sample_001.wav").read_bytes()
+    status, _, err = run("sample", trained, "--set", "drums=1", "--then")
+    assert status == 1 and "--then: expected name=value after it" in err
     status, _, err = run("sample", trained, "--set", "drums=1", "--then", "drms=1")
     assert status == 1 and "no control is named 'drms'; did you mean 'drums'?" in err
     about = json.loads(pathlib.Path("long/samples.json").read_text())

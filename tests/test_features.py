@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from mgen import dsp
+from mgen.contracts import Joinable
 from mgen.features import ComplexStft, InstantaneousFrequency, LogMel, LogStft, Waveform
 
 
@@ -184,6 +185,8 @@ def test_windows_that_overlap_join_without_a_seam(features):
     loud = expected[edge:-edge] > 0
     assert loud.any()
     np.testing.assert_allclose(np.asarray(joined[0])[edge:-edge][loud], expected[edge:-edge][loud], atol=0.02)
+    backwards = features.joined(features.encode(waves[::-1]), overlap=overlap)[1]
+    np.testing.assert_allclose(joined[1], backwards, atol=1e-5)
     heard = np.asarray(longer.decode(joined[0], jax.random.key(0)))
     levels = np.sqrt(np.square(heard[: len(heard) // 512 * 512]).reshape(-1, 512).mean(axis=1))[2:-2]
     assert np.abs(20 * np.log10(levels[1:] / levels[:-1])).max() < 2, "decibels from one 32 ms to the next"
@@ -191,8 +194,18 @@ def test_windows_that_overlap_join_without_a_seam(features):
 
 def test_what_cannot_be_joined_is_refused():
     windows = np.zeros((2, 33, 40), np.float32)
-    for overlap in (0, 17):
-        with pytest.raises(ValueError, match=r"overlap: expected 1 to 16 frames \(half a window\), got"):
+    for overlap in (0, 18):
+        with pytest.raises(ValueError, match=r"overlap: expected 1 to 17 frames \(half a window\), got"):
             SMALL.joined(windows, overlap=overlap)
     with pytest.raises(ValueError, match=r"windows: expected \[\.\.\., windows, frames=33, n_mels=40\]"):
         SMALL.joined(windows[..., :-1], overlap=4)
+
+
+@pytest.mark.parametrize("features", ALL, ids=lambda f: type(f).__name__)
+def test_only_what_is_decibels_alone_is_joined(features):
+    assert isinstance(features, Joinable) == isinstance(features, (LogMel, LogStft))
+    if isinstance(features, Joinable):
+        most = (features.frames + 1) // 2
+        longer, joined = features.joined(np.full((3, *features.shape), 0.5, np.float32), overlap=most)
+        assert joined.shape == longer.shape == (3 * features.frames - 2 * most, *features.shape[1:])
+        np.testing.assert_allclose(joined, 0.5, atol=1e-5, err_msg="however much they overlap")

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import runpy
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mgen.contracts import Levelled, Spec
 from mgen.data.mixtures import Mixtures
 from mgen.data.note_folder import NoteFolder
 from mgen.data.nsynth import NSynth
+from mgen.features import LogMel
 from mgen.training.loop import train
 from mgen.training.sampling import generate, listened
 from tests import toys
@@ -168,3 +170,39 @@ def test_on_the_command_line(tmp_path, run):
     assert (tmp_path / "two" / "sample_001.wav").read_bytes() == files[1].read_bytes()
     status, _, err = run("sample", tmp_path / "run", "--set", "clip=gone.wav")
     assert (status, err.strip().splitlines()[-1]) == (1, "mgen sample: clip=gone.wav: no such file")
+
+
+@dataclasses.dataclass(frozen=True)
+class Noisy(toys.ToyModel):
+    """A level, and noise of one draw for each sound."""
+
+    def controls(self, spec):
+        return (controls.Slider("level"),)
+
+    def sample(self, variables, rng, settings, spec):
+        level = jnp.asarray(settings["level"])
+        noise = 0.1 * jax.random.normal(rng, (len(level), 1, 1))
+        return jnp.broadcast_to(level[:, None, None] - 0.5 + noise, (len(level), *spec.shape))
+
+
+def test_windows_of_one_sound_have_one_draw_of_the_noise(monkeypatch):
+    seen = []
+    features = LogMel(sample_rate=RATE, frames=16, n_fft=256, hop_length=128, n_mels=16, n_iter=1)
+    monkeypatch.setattr(
+        LogMel, "joined", lambda self, windows, *, overlap: (self, seen.append((windows, overlap)) or windows[:, 0])
+    )
+    experiment = toys.experiment(model=Noisy(), features=features)
+    spec = Spec(shape=features.shape)
+    level = np.tile(np.array([0.2, 0.2, 0.9], np.float32), 70)
+    assert generate(experiment, spec, {}, {"level": level}, seed=3, windows=3).shape == (70, features.samples)
+    windows, overlap = seen[0]
+    assert windows.shape == (70, 3, *features.shape) and overlap == 16 - round(7 / 8 * 15)
+    np.testing.assert_array_equal(windows[:, 0], windows[:, 1])
+    np.testing.assert_allclose(windows[:, 2] - windows[:, 1], 0.7, atol=1e-5)
+    assert len(np.unique(windows[:, 0, 0, 0])) == 70, "sounds are still different"
+    generate(
+        dataclasses.replace(experiment, data=Mixtures(overlap=0.5)), spec, {}, {"level": level[:6]}, seed=3, windows=3
+    )
+    assert seen[1][1] == 16 - 8, "the data says how much its clips overlap"
+    with pytest.raises(ValueError, match="settings: 4 are no whole sounds of 3 windows"):
+        generate(experiment, spec, {}, {"level": level[:4]}, seed=3, windows=3)

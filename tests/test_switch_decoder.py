@@ -12,6 +12,7 @@ from mgen.commands.arguments import find_config
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider, Switch
 from mgen.data.mixtures import Mixtures
+from mgen.models import switch_decoder
 from mgen.models.switch_decoder import SwitchDecoder
 from mgen.training.loop import train
 
@@ -154,3 +155,37 @@ def test_an_axis_keeps_its_direction_from_step_to_step():
     _, one = coded([{"axis_1": 1.0}], variables)
     _, other = coded([{"axis_1": -1.0}], turned)
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_an_axis_keeps_its_direction_where_two_change_places():
+    before = jnp.array([[0.71, 0.0], [0.0, 0.70]])
+    for codes, first in (
+        ([[1, 0], [-1, 0], [0, 0.9], [0, -0.9]], [1, 0]),
+        ([[0.9, 0], [-0.9, 0], [0, 1], [0, -1]], [0, 1]),
+    ):
+        params = {"codes": {"kernel": jnp.array(codes, jnp.float32)}}
+        for like in (before, before * jnp.array([[1.0], [-1.0]])):
+            found = np.asarray(switch_decoder._axes(params, 2, like=like))
+            assert np.argmax(np.abs(found[0])) == np.argmax(first), "the longest is first"
+            for axis in found:
+                assert max(axis @ old / np.linalg.norm(axis) for old in np.asarray(like)) > 0.69
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ((*SONGS[:2], Slider("tempo", 100, 120, 110, "bpm")), "only switches have codes"),
+        ((*SONGS[:3], Switch("axis_1")), "a switch is named like one of its sliders: axis_1"),
+    ],
+)
+def test_codes_that_cannot_be(labels, words):
+    with pytest.raises(ValueError, match=words):
+        CODED.init(jax.random.key(0), Spec(shape=(32, 16), labels=labels))
+
+
+def test_each_tempo_has_the_other_sliders_to_itself():
+    spec = Spec(shape=(32, 16), labels=(Slider("tempo", 100, 102, 101, "bpm"), Slider("drums"), Slider("bass")))
+    kernel = SMALL.init(jax.random.key(0), spec)["decoder"]["params"]["Dense_0"]["kernel"]
+    assert kernel.shape[0] == 3 * (1 + 2), "three tempi, each with all levels and one input for none"
+    _, made = turn(SMALL, [[100.0, 100.5, 101.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], spec=spec)
+    assert (made[0] != made[2]).any() and (made[1] != made[0]).any() and (made[1] != made[2]).any()

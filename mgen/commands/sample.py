@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+_REPEATED = ("--set=", "--then=")
+
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
@@ -91,10 +93,23 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         audio.write(stem.with_suffix(".wav"), wave, sample_rate=sample_rate)
         title = audio.printable(" then ".join(map(controls.caption, (first, *rest))))
         pictures.spectrogram(stem.with_suffix(".png"), wave, sample_rate=sample_rate, title=title)
+        first, *rest = (_placed(knobs, values) for values in (first, *rest))
         made.append({"file": f"{stem.name}.wav", "settings": first} | ({"then": rest} if rest else {}))
         print(f"{stem}.wav  {title}")
     about = {"workdir": str(asked.workdir), "step": loaded.step, "seed": seed, "samples": made}
     (out / "samples.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _placed(knobs: Sequence, values: Mapping) -> dict[str, Any]:
+    """Values whose files can be found from any folder."""
+    from mgen import controls
+
+    placed = dict(values)
+    for knob in knobs:
+        text = values[knob.name]
+        if isinstance(knob, controls.Clip) and text and not text.startswith("data:"):
+            placed[knob.name] = str(pathlib.Path(text).expanduser().resolve())
+    return placed
 
 
 def _followed(knobs: Sequence, first: Mapping, then: Sequence[Mapping]) -> dict[str, np.ndarray]:
@@ -103,7 +118,7 @@ def _followed(knobs: Sequence, first: Mapping, then: Sequence[Mapping]) -> dict[
 
     off = {knob.name: 0.0 for knob in knobs if isinstance(knob, controls.Switch)}
     rows = []
-    for index in range(len(next(values for values in first.values()))):
+    for index in range(len(next(iter(first.values())))):
         row = controls.shown(knobs, first, index)
         rows.append(row)
         for change in then:
@@ -120,7 +135,7 @@ def _again(asked: Arguments) -> dict[str, Any]:
     said = asked.assignments or asked.then or asked.vary
     if said or any(value is not None for value in (asked.count, asked.seed, asked.step)):
         raise UsageError(
-            "--settings: the file says all of --set, --then, --vary, --count, --seed and --step; leave out"
+            "--settings: the file says all of --set, --then, --vary, --count, --seed and --step; leave them out"
         )
     try:
         about = json.loads(asked.settings.read_text())
@@ -139,11 +154,15 @@ def _again(asked: Arguments) -> dict[str, Any]:
 
 def _one_of_each(arguments: Sequence[str]) -> list[str]:
     """`--set a=1 --set b=2` as `--set a=1 b=2`, and each `--then` as one word of lines: none of them may be dropped."""
+    from mgen.commands.arguments import UsageError
+
     rest: list[str] = []
     assignments: list[str] = []
     then: list[list[str]] = []
     into = rest
-    for word in arguments:
+    # `--set=a=1` is `--set a=1`.
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith(_REPEATED) else [word])]
+    for word in words:
         if word == "--set":
             into = assignments
         elif word == "--then":
@@ -154,6 +173,8 @@ def _one_of_each(arguments: Sequence[str]) -> list[str]:
             rest.append(word)
         else:
             into.append(word)
+    if not all(then):
+        raise UsageError("--then: expected name=value after it")
     if assignments:
         rest += ["--set", *assignments]
     return [*rest, "--then", *("\n".join(group) for group in then)] if then else rest

@@ -152,32 +152,41 @@ class Decibels(Frames):
         # The logarithm of some floors, such as -82 dB, is rounded up: without the margin silence would become sound.
         return jnp.where(decibels > -1 + 1e-6, power, 0.0)
 
-    def joined(self, windows: Array, *, overlap: int) -> tuple[Decibels, Array]:
+
+@dataclasses.dataclass(frozen=True)
+class PowerDecibels(Decibels):
+    """Decibels and nothing else: clips that overlap can be joined by their power."""
+
+    def joined(self, windows: Array, *, overlap: int) -> tuple[PowerDecibels, Array]:
         """Windows that follow each other as one clip, faded into each other by their power.
 
         Args:
           windows: float32 [..., windows, *axes].
-          overlap: frames that a window shares with the next, at most half of `frames`.
+          overlap: frames that a window shares with the next, at most half of `frames`; fewer than a frame has hops
+            are heard, because the first and the last frames of a window know nothing of what is beyond it.
 
         Returns:
           This representation with as many frames as the clip has, and the clip in it, float32 [..., *its axes]: decoded
           whole, it has one phase and no seams.
 
         Raises:
-          ValueError: windows have another shape, or overlap is not 1 to frames // 2.
+          ValueError: windows have another shape, or overlap is not 1 to half of `frames`.
         """
         check_shape(windows, {"...": None, "windows": None, **self.axes}, "windows")
-        if not 1 <= overlap <= self.frames // 2:
-            raise ValueError(f"overlap: expected 1 to {self.frames // 2} frames (half a window), got {overlap}")
+        most = (self.frames + 1) // 2
+        if not 1 <= overlap <= most:
+            raise ValueError(f"overlap: expected 1 to {most} frames (half a window), got {overlap}")
         power, count = self.to_power(windows), windows.shape[-3]
         rise = jnp.arange(1, overlap + 1) / (overlap + 1)
         step = self.frames - overlap
         whole = jnp.zeros((*windows.shape[:-3], step * count + overlap, windows.shape[-1]))
+        weights = jnp.zeros(step * count + overlap)
         for number in range(count):
             weight = jnp.ones(self.frames)
-            weight = weight.at[:overlap].set(rise if number else 1.0)
-            weight = weight.at[step:].set(rise[::-1] if number < count - 1 else 1.0)
-            own = weight[:, None] * power[..., number, :, :]
-            whole = whole.at[..., number * step : number * step + self.frames, :].add(own)
+            weight = weight.at[:overlap].multiply(rise if number else 1.0)
+            weight = weight.at[step:].multiply(rise[::-1] if number < count - 1 else 1.0)
+            place = slice(number * step, number * step + self.frames)
+            whole = whole.at[..., place, :].add(weight[:, None] * power[..., number, :, :])
+            weights = weights.at[place].add(weight)
         longer = dataclasses.replace(self, frames=whole.shape[-2])
-        return longer, longer.to_decibels(whole)
+        return longer, longer.to_decibels(whole / weights[:, None])

@@ -7,13 +7,13 @@ import dataclasses
 import jax
 
 from mgen import dsp
-from mgen.features.frames import Decibels, check_least
+from mgen.features.frames import PowerDecibels, check_least
 
 Array = jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class LogMel(Decibels):
+class LogMel(PowerDecibels):
     """Decibels of a mel power spectrogram, float32 [frames, n_mels]: -1 is `floor_db`, 1 is a full-scale sine.
 
     Loses the phase and the fine structure inside a mel band (both found again together, see `dsp.mel_to_audio`),
@@ -34,7 +34,7 @@ class LogMel(Decibels):
     """Iterations of `decode`, see `dsp.mel_to_audio`."""
 
     def __post_init__(self):
-        """Refuses what `Decibels` does, no bands, an empty range, and iterations below 0."""
+        """Refuses what `PowerDecibels` does, no bands, an empty range, and iterations below 0."""
         super().__post_init__()
         check_least(self, n_mels=1, n_iter=0)
         top = self.fmax or self.sample_rate / 2

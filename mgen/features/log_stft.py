@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from mgen import dsp
-from mgen.features.frames import Decibels, LowestBins, check_least
+from mgen.features.frames import LowestBins, PowerDecibels, check_least
 
 Array = jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class LogStft(Decibels, LowestBins):
+class LogStft(PowerDecibels, LowestBins):
     """Decibels of the lowest `bins` of an STFT, float32 [frames, bins]: -1 is `floor_db`, 1 is a full-scale sine.
 
     Loses the phase, which `decode` finds again from its gradient, everything below the floor, the frequencies from
@@ -31,7 +31,7 @@ class LogStft(Decibels, LowestBins):
     """Iterations of `decode`, see `dsp.griffin_lim`."""
 
     def __post_init__(self):
-        """Refuses what `Decibels` and `LowestBins` do, and iterations below 0."""
+        """Refuses what `PowerDecibels` and `LowestBins` do, and iterations below 0."""
         super().__post_init__()
         check_least(self, n_iter=0)
 

@@ -13,8 +13,9 @@ noise for several non-zero inputs", because it had never seen two switches at on
    trained on single songs alone this head mixes worse than the plain one (`benchmarks/switches.py`).
    `head="decibel"` is the plain way, kept as the comparison.
 
-With `codes` every switch has a learnt code of a few numbers, which the first layer makes of it. The codes' principal
-axes are sliders too: what lies along them is no song, and no mixture of songs in equal parts.
+With `codes`, and where all labels are switches, every switch has a learnt code of a few numbers, which the first layer
+makes of it. The codes' principal axes are sliders too: what lies along them is no song, and no mixture of songs in
+equal parts.
 
 Upscale factor r: the dense layer makes a grid of (frames / r, bins / r) points, and the last convolution has r * r
 channels for each output channel. For one 512 x 128 output: r = 2, 4, 8, 16, 32, 64 have 4, 16, 64, 256, 1024, 4096
@@ -136,6 +137,12 @@ class SwitchDecoder:
             raise ValueError(
                 f"model: SwitchDecoder makes [frames, bins], such as LogMel's; the features are {spec.shape}"
             )
+        if self.codes:
+            if not all(isinstance(label, controls.Switch) for label in spec.labels):
+                raise ValueError("model.codes: only switches have codes; this data has other labels too")
+            taken = {knob.name for knob in self.controls(spec)[len(spec.labels) :]} & {own.name for own in spec.labels}
+            if taken:
+                raise ValueError(f"model.codes: a switch is named like one of its sliders: {', '.join(sorted(taken))}")
         inputs = _inputs(spec, jnp.zeros((1, len(spec.labels))))
         variables = {"params": self._decoder(spec).init(rng, inputs)["params"]}
         if self.codes:
@@ -192,22 +199,25 @@ class SwitchDecoder:
 def _axes(params: Any, count: int, like: Array | None = None) -> Array:
     """The first principal axes of the switches' codes, a standard deviation long: float32 [count, codes].
 
-    An axis and its opposite say the same. The one that points as before is given, `like` [count, codes]; at first that
-    is the one whose largest entry is positive.
+    An axis and its opposite say the same. The one that points as the most similar of `like` [count, codes] is given,
+    whichever of them is the longer by now; at first that is the one whose largest entry is positive.
     """
     codes = jax.lax.stop_gradient(params[_CODES]["kernel"])  # [switches, codes]
     _, lengths, found = jnp.linalg.svd(codes - jnp.mean(codes, axis=0), full_matrices=False)
     found, lengths = found[:count], lengths[:count] / np.sqrt(len(codes))
     largest = jnp.take_along_axis(found, jnp.argmax(jnp.abs(found), axis=1)[:, None], axis=1)[:, 0]
-    toward = largest if like is None else jnp.sum(found * like, axis=1)
+    toward = largest
+    if like is not None:
+        along = found @ (like / (jnp.linalg.norm(like, axis=1, keepdims=True) + EPSILON)).T
+        toward = jnp.take_along_axis(along, jnp.argmax(jnp.abs(along), axis=1)[:, None], axis=1)[:, 0]
     return found * jnp.where(toward < 0, -lengths, lengths)[:, None]
 
 
 def _inputs(spec: Spec, columns: Array) -> Array:
     """Labels [batch, labels] as the decoder takes them, [batch, inputs].
 
-    At another tempo or pitch every part is elsewhere, which no sum can say: each of their steps has all other inputs
-    to itself.
+    At another tempo or pitch every part is elsewhere, which no sum can say: each of their steps has the other inputs to
+    itself (not those of the other, where there are both), and as many weights more.
     """
     stepped = [index for index, label in enumerate(spec.labels) if len(getattr(label, "steps", ()))]
     if not stepped:

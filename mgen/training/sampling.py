@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from mgen import audio, controls, parallel
-from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables
+from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables, Windowed
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
@@ -32,35 +32,45 @@ def generate(
       settings: {control name: [count]}, of a `controls.Clip` texts or what `listened` gave for them; at least one
         control is of another kind.
       seed: of the model's noise and of the invented phase.
-      windows: clips that make one sound: each overlaps the next by as much as the data's do, or an eighth.
+      windows: settings in a row that make one sound, of one draw of the noise: each clip overlaps the next by as much
+        as those of `Windowed` data do, or an eighth.
 
     Returns:
       float32 [count / windows, samples].
 
     Raises:
       mgen.audio.AudioError: a clip that was given cannot be read.
-      ValueError: the features cannot be joined.
+      ValueError: the features cannot be joined, or the settings are no multiple of `windows`.
     """
     features = experiment.features
     if windows > 1 and not isinstance(features, Joinable):
         raise ValueError(f"clips of {type(features).__name__} cannot be joined to a longer sound")
     rng = jax.random.key(seed)
     seen = listened(experiment, spec, variables, settings)
-    count = len(jax.tree.leaves(seen)[0])
+    rows = len(jax.tree.leaves(seen)[0])
+    if rows % windows:
+        raise ValueError(f"settings: {rows} are no whole sounds of {windows} windows")
     sample, made = _compiled(experiment.model, spec), []
-    for number, start in enumerate(range(0, count, _AT_ONCE)):
-        some = jax.tree.map(lambda values, start=start: values[start : start + _AT_ONCE], seen)
-        own = jax.random.fold_in(rng, 0) if not number else jax.random.fold_in(jax.random.fold_in(rng, 2), number)
-        made.append(np.asarray(sample(variables, own, some)))
-    clips = np.concatenate(made)
+    for window in range(windows):
+        own = jax.tree.map(lambda values, window=window: values[window::windows], seen)
+        made.append(_sampled(sample, variables, rng, own, rows // windows))
+    clips = made[0]
     if windows > 1:
-        share = getattr(experiment.data, "overlap", _OVERLAP)
+        share = experiment.data.overlap if isinstance(experiment.data, Windowed) else _OVERLAP
         overlap = features.frames - round((1 - share) * (features.frames - 1))
-        features, clips = features.joined(
-            clips.reshape(-1, windows, *clips.shape[1:]), overlap=min(overlap, features.frames // 2)
-        )
+        features, clips = features.joined(np.stack(made, axis=1), overlap=overlap)
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(clips))
     return np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
+
+
+def _sampled(sample: Callable, variables: Variables, rng: jax.Array, settings: Settings, count: int) -> np.ndarray:
+    """Features of each sound, [count, *shape]; the same noise at every call."""
+    made = []
+    for number, start in enumerate(range(0, count, _AT_ONCE)):
+        some = jax.tree.map(lambda values, start=start: values[start : start + _AT_ONCE], settings)
+        own = jax.random.fold_in(rng, 0) if not number else jax.random.fold_in(jax.random.fold_in(rng, 2), number)
+        made.append(np.asarray(sample(variables, own, some)))
+    return np.concatenate(made)
 
 
 @functools.lru_cache(maxsize=8)
