@@ -2,9 +2,10 @@
 
     python benchmarks/switch_novelty.py runs/codes [runs/tags ...]
 
-Each row is a kind of sound: one switch at a time; two at a half each; the mean of the codes moved along their axes at
-random (runs with `--model.codes`), by one standard deviation and by two; and, to compare, the real mixtures of two
-songs, and other pieces of the same folder that the run never heard.
+Each row is a kind of sound: the switches of one song at a time; those of two at a half each; one tag alone, and two
+(runs with `--data.tags`); the mean of the codes moved along their axes at random, as far as these are sliders (runs
+with `--model.codes`), by one standard deviation and by two; and, to compare, the real mixtures of two songs, and other
+pieces of the same folder that the run never heard.
 
 - nearest song: standard deviation of the difference of log-mel spectrograms, dB, to the most similar song (a copy is
   at 0, other songs 7 to 14 away, see `metrics.novelty.shifted_distance`).
@@ -65,28 +66,29 @@ def _measured(run: pathlib.Path) -> list[dict]:
     halves = np.zeros((_COUNT, songs), np.float32)
     for row in halves:
         row[rng.permutation(songs)[:2]] = 0.5
+    if songs < 2:
+        raise SystemExit(f"{run}: one song has nothing to be mixed with")
     kinds = {
         "one song's switches": made(switched(np.eye(songs, dtype=np.float32))),
         "two songs' at a half": made(switched(halves)),
     }
     if data.tags:
         kinds["one tag alone"] = made([{name: 1.0} for name in names])
-        pairs = [rng.permutation(len(names))[:2] for _ in range(_COUNT)]
-        kinds["two tags"] = made([{names[i]: 1.0, names[j]: 1.0} for i, j in pairs])
+        pairs = [rng.permutation(len(names))[:2] for _ in range(_COUNT if len(names) > 1 else 0)]
+        if pairs:
+            kinds["two tags"] = made([{names[i]: 1.0, names[j]: 1.0} for i, j in pairs])
     axes = [knob.name for knob in knobs if knob.name.startswith("axis_")]
     for spread in (1.0, 2.0) if axes else ():
         drawn = np.clip(spread * rng.normal(size=(_COUNT, len(axes))), -4, 4)
         moved = [{"mean": 1.0} | dict(zip(axes, row.tolist(), strict=True)) for row in drawn]
         kinds[f"codes at random, spread {spread:g}"] = made(moved)
     kinds["real mixtures of two songs"] = halves @ corpus.clips
+    # Where tags are the switches every piece of the folder may have been heard.
     others = dataclasses.replace(data, songs=0, tags="", windows=1).open(**size)
-    used = {label.help for label in corpus.labels} if not data.tags else set()
-    kinds["other pieces"] = np.stack(
-        [clip for clip, label in zip(others.clips, others.labels, strict=True) if label.help not in used]
-        or corpus.clips
-    )
-    if data.tags:
-        kinds.pop("other pieces")  # every piece of the folder has tags
+    used = {label.help.partition(", clip ")[0] for label in corpus.labels}
+    new = [clip for clip, label in zip(others.clips, others.labels, strict=True) if label.help not in used]
+    if new and not data.tags:
+        kinds["other pieces"] = np.stack(new)
     return [{"run": run.name, "sound": kind} | _row(waves, corpus.clips, features) for kind, waves in kinds.items()]
 
 

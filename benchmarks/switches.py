@@ -40,14 +40,14 @@ def measure(workdir: pathlib.Path, name: str) -> tuple[dict, dict]:
     if tuple(corpus.labels) != spec.labels:
         raise SystemExit(f"{workdir}: {experiment.data.path} no longer holds the songs it was trained on")
     songs, labels = len(corpus.clips), [label.name for label in corpus.labels]
-    names = labels if len(labels) == songs else [f"song {number}" for number in range(songs)]
+    names = [f"song {number}" for number in range(songs)] if experiment.data.tags else labels
     decibels = -features.floor_db / 2  # of one unit of the features
     encode = jax.jit(features.encode)
-    rest = {knob.name: knob.default for knob in experiment.model.controls(spec)[len(labels) :]}
+    unturned = {knob.name: knob.default for knob in experiment.model.controls(spec)[len(labels) :]}
     sample = jax.jit(lambda weights: experiment.model.sample(
         averaged(loaded.state), jax.random.key(0),
         dict(zip(labels, (weights @ corpus.switches).T, strict=True))
-        | {name: jax.numpy.full(len(weights), value) for name, value in rest.items()}, spec))  # fmt: skip
+        | {name: jax.numpy.full(len(weights), value) for name, value in unturned.items()}, spec))  # fmt: skip
 
     def l1(a, b):
         return np.abs(np.asarray(a) - np.asarray(b)).mean(axis=(-2, -1)) * decibels

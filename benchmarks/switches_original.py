@@ -54,6 +54,7 @@ def _parameters(model, shape: tuple[int, ...], songs: int) -> int:
 def _row(run: pathlib.Path) -> dict:
     import numpy as np
 
+    from mgen import controls
     from mgen.features import LogMel
     from mgen.training.checkpoint import load
     from mgen.training.sampling import generate
@@ -63,7 +64,7 @@ def _row(run: pathlib.Path) -> dict:
     experiment, variables = loaded.experiment, averaged(loaded.state)
     features, model = experiment.features, experiment.model
     corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
-    names, songs = [label.name for label in corpus.labels], len(corpus.clips)
+    names, songs, knobs = [label.name for label in corpus.labels], len(corpus.clips), model.controls(loaded.spec)
     heard = LogMel(
         sample_rate=features.sample_rate, frames=features.samples // 256, n_fft=1024, hop_length=256, n_mels=80
     )
@@ -72,7 +73,8 @@ def _row(run: pathlib.Path) -> dict:
         return np.asarray(heard.encode(np.asarray(waves)[:, : heard.samples]))
 
     def made(levels):
-        settings = dict(zip(names, np.asarray(levels, np.float32).T, strict=True))
+        rows = (np.asarray(levels, np.float32) @ corpus.switches).tolist()
+        settings = controls.settings_of(knobs, [dict(zip(names, row, strict=True)) for row in rows])
         return mel(generate(experiment, loaded.spec, variables, settings, seed=0))
 
     def distance(a, b):
@@ -80,21 +82,24 @@ def _row(run: pathlib.Path) -> dict:
 
     real = mel(corpus.clips)
     alone = distance(made(np.eye(songs)), real)
-    pairs = np.array(
-        [[0.5 * (song in pair) for song in range(songs)] for pair in itertools.combinations(range(songs), 2)]
-    )
+    which = list(itertools.combinations(range(songs), 2))
+    pairs = np.array([[0.5 * (song in pair) for song in range(songs)] for pair in which])
+    held = np.array([set(pair) in map(set, corpus.held_out) for pair in which])
     both = made(pairs)
     to_mixture = distance(both, mel(pairs.astype(np.float32) @ corpus.clips))
     to_songs = np.stack([[distance(clip[None], real[song : song + 1])[0] for song in np.flatnonzero(pair)]
                          for clip, pair in zip(both, pairs, strict=True)])  # fmt: skip
+    right = to_mixture < to_songs.min(axis=1)
     return {
         "network": run.name,
         f"parameters, {_SONGS} songs": _parameters(model, features.shape, _SONGS),
         "parameters of the run": _parameters(model, features.shape, songs),
         "steps": loaded.step,
         "solo": round(float((alone / distance(np.repeat(real.mean(axis=0)[None], songs, axis=0), real)).mean()), 3),
-        "mixture, dB": round(float(to_mixture.mean()), 2),
-        "pairs right": f"{int(np.sum(to_mixture < to_songs.min(axis=1)))} of {len(pairs)}",
+        "held-out mixture, dB": round(float(to_mixture[held].mean()), 2),
+        "held-out pairs right": f"{int(right[held].sum())} of {held.sum()}",
+        "other mixture, dB": round(float(to_mixture[~held].mean()), 2),
+        "other pairs right": f"{int(right[~held].sum())} of {(~held).sum()}",
     }
 
 

@@ -2,13 +2,14 @@
 
     python benchmarks/upscale_factor.py SONGS [--steps 300] [--seconds 30]      # half an hour on two cores
 
-`upscale_factor`: the decoder of switches (eight songs of the folder) and of sliders (`Tones`) to 256 x 128 log-mel
-frames, for r of 2 to 64, each as wide as makes its parameters nearest to one number, over three seeds: the error of
-held-out mixtures after equal steps and after equal time (stepping alone, compilation not counted), with half of a 95 %
-interval; the same error of eight of the sounds that these are turned into ("heard", first seed; one sound of each is
-written to --out); milliseconds a step, and the memory of one; and the checkerboard: how far the error's spectrum
-stands out at the frequencies of the period r, over frames and over bands, in dB beside the frequencies next to them.
-All decoders see the same pool of encoded clips in the same order.
+`upscale_factor`: the decoder of switches (eight songs of the folder) and of sliders (the demo's: levels, brightness and
+pattern of `Tones` at one tempo, key and pitch, because each further tempo would be a grid of its own) to 256 x 128
+log-mel frames, for r of 2 to 64, each as wide as makes its parameters nearest to one number, over three seeds: the
+error of held-out mixtures after equal steps and after equal time (stepping alone, compilation not counted), with half
+of a 95 % interval; the same error of eight of the sounds that these are turned into ("heard", first seed; one sound of
+each is written to --out); milliseconds a step, and the memory of one; and the checkerboard: how far the error's
+spectrum stands out at the frequencies of the period r, over frames and over bands, in dB beside the frequencies next to
+them. All decoders see the same pool of encoded clips in the same order.
 
 `upscale_peaks`: the published estimate of r, the mean spacing of the peaks of mel spectra that were smoothed with a
 Hann window as long as the root of the bands, for the songs and for white noise: if noise has the same "r", the

@@ -3,7 +3,8 @@
     python train.py configs/switches_original.py --data.path FOLDER --workdir runs/switches_original
     python sample.py runs/switches_original --set SONG=1
 
-605 million parameters for 100 songs: 10 GB to train, and checkpoints of 7 GB. configs/switches.py is the one to use.
+605 million parameters for 100 songs: 10 GB to train, and checkpoints of 7 GB. The original saw single songs, fully on,
+for 1600 epochs, which are 11,200 steps of 16; here they are mixed as for configs/switches.py, which is the one to use.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ experiment = Experiment(
     model=OriginalSwitches(),
     optimisers={"decoder": Sgd(rate=0.05, momentum=0.9)},
     batch_size=16,
-    steps=1_600,
+    steps=11_200,
     ema_decay=0.0,
     log_every=20,
     validate_every=200,

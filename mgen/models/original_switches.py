@@ -3,8 +3,7 @@
     switches [batch, songs] -> 256 -> 4096 -> 16384 -> 32768 samples (2 s at 16 kHz)
 
 605,107,456 parameters for 100 songs. "Accurately returned the original clip for a single switch but only noise for
-several non-zero inputs": it was never shown several. It may be here (`Mixtures`), or not (`--data.solo-fraction 1`).
-What was published leaves the output as it is, and so does this.
+several non-zero inputs": it was never shown several. Here it is (`Mixtures`), unless `--data.solo-fraction 1`.
 """
 
 from __future__ import annotations
