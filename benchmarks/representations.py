@@ -35,7 +35,6 @@ def main() -> None:
     asked = parser.parse_args()
     from mgen import parallel
 
-    parallel.use_all_cores()
     import jax
     import numpy as np
 
