@@ -69,6 +69,7 @@ class Player:
             "name": self.name,
             "step": self.step,
             "seconds": self.samples / self.sample_rate,
+            "size": f"{self.sample_rate} {self.samples}",  # runs of one size share what is uploaded
             "controls": [{**dataclasses.asdict(knob), **_drawing(knob)} for knob in self.knobs],
             "start": self._start(),
         }
@@ -136,14 +137,14 @@ def pack(sound: Sound, sample_rate: int) -> bytes:
 
 
 def _drawing(knob: controls.Control) -> dict[str, Any]:
-    """What the page needs beside the fields; a semitone is a step, as on a keyboard."""
+    """What the page needs beside the fields; a semitone is a step, as on a keyboard, and so is a beat a minute."""
     aside = isinstance(knob, controls.Aside)
     if isinstance(knob, controls.Clip):
         return {"kind": "clip", "aside": aside, "default": knob.default}
     if isinstance(knob, controls.Choice):
         return {"kind": "choice", "aside": aside, "default": knob.options[knob.default]}
     kind = "switch" if isinstance(knob, controls.Switch) else "slider"
-    step = 1.0 if knob.unit == "MIDI" else (knob.high - knob.low) / 200
+    step = 1.0 if len(knob.steps) else (knob.high - knob.low) / 200
     return {"kind": kind, "aside": aside, "low": knob.low, "high": knob.high, "unit": knob.unit, "step": step}
 
 
