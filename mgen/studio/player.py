@@ -43,6 +43,11 @@ class Player:
         self.knobs = loaded.experiment.model.controls(loaded.spec)
         self.sample_rate, self.samples = loaded.experiment.features.sample_rate, loaded.experiment.features.samples
 
+    @property
+    def size(self) -> str:
+        """What a clip is cut to: runs of one rate and length share those that are uploaded."""
+        return f"{self.sample_rate} {self.samples}"
+
     @functools.cached_property
     def _draft(self) -> Any:
         """The experiment with fewer iterations of the phase, where its features find one."""
@@ -69,7 +74,7 @@ class Player:
             "name": self.name,
             "step": self.step,
             "seconds": self.samples / self.sample_rate,
-            "size": f"{self.sample_rate} {self.samples}",  # runs of one size share what is uploaded
+            "size": self.size,
             "controls": [{**dataclasses.asdict(knob), **_drawing(knob)} for knob in self.knobs],
             "start": self._start(),
         }
