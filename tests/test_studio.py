@@ -149,7 +149,7 @@ def test_the_page_needs_nothing_from_elsewhere(client):
         assert "http://" not in answer.text and "https://" not in answer.text
         named = re.findall(r"""(?:href|src|from|addModule)[= (]"(?:\./)?(\w+\.(?:js|css))\"""", answer.text)
         wanted |= set(named) - seen
-    assert len(seen) == 7
+    assert len(seen) == 9
 
 
 @pytest.mark.parametrize(
