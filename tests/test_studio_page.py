@@ -367,13 +367,13 @@ def test_stop_always_closes_the_microphone(notes):
 
         # Nothing is ever heard: stopped, and unplugged.
         record.click()
-        page.wait_for_function("contexts.length === 1")
+        page.wait_for_function("() => contexts.length === 1")
         stop.click()
         expect(status).to_have_text("Nothing was recorded")
         expect(record).to_have_text("Record")
         closed(1)
         record.click()
-        page.wait_for_function("contexts.length === 2")
+        page.wait_for_function("() => contexts.length === 2")
         page.evaluate("tracks.at(-1).dispatchEvent(new Event('ended'))")
         expect(status).to_have_text("Nothing was recorded")
         closed(2)
@@ -390,11 +390,11 @@ def test_stop_always_closes_the_microphone(notes):
 
         # The other run is shown meanwhile, and has a button that records.
         record.click()
-        page.wait_for_function("contexts.length === 3")
+        page.wait_for_function("() => contexts.length === 3")
         page.select_option("#run", "notes 2")
         closed(4)
         record.click()
-        page.wait_for_function("contexts.length === 4")
+        page.wait_for_function("() => contexts.length === 4")
         stop.click()
         expect(status).to_have_text("Nothing was recorded")
         closed(5)
