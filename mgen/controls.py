@@ -240,7 +240,10 @@ def settings_of(controls: Sequence[Control], rows: Sequence[Mapping[str, object]
     for row in rows:
         values = {name: control.default for name, control in known.items()}
         for name, value in row.items():
-            values[name] = _named(known, name).parse(value if isinstance(value, str) else repr(value))
+            control = _named(known, name)
+            if isinstance(control, Clip) and not isinstance(value, str):
+                raise ValueError(f"{name}={value!r}: expected text, the path of a sound file, or '' for none")
+            values[name] = control.parse(value if isinstance(value, str) else repr(value))
         settled.append(values)
     return _settings(controls, settled)
 

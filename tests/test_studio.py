@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from mgen import controls
 from mgen.studio.app import build
-from mgen.studio.player import Player
+from mgen.studio.player import Player, _drawing
 from mgen.training.checkpoint import load
 from mgen.training.loop import train
 
@@ -148,7 +149,20 @@ def test_the_page_needs_nothing_from_elsewhere(client):
         assert "http://" not in answer.text and "https://" not in answer.text
         named = re.findall(r"""(?:href|src|from|addModule)[= (]"(?:\./)?(\w+\.(?:js|css))\"""", answer.text)
         wanted |= set(named) - seen
-    assert len(seen) == 7
+    assert len(seen) == 9
+
+
+@pytest.mark.parametrize(
+    ("knob", "step"),
+    [
+        (controls.Slider("tempo", 100, 140, 120, "bpm"), 1.0),
+        (controls.AsideSlider("pitch", 36, 84, 60, "MIDI"), 1.0),
+        (controls.Slider("level", -12, 0, 0, "dB"), 0.06),
+        (controls.Switch("drums"), 0.005),
+    ],
+)
+def test_a_slider_moves_by_its_steps(knob, step):
+    assert _drawing(knob)["step"] == pytest.approx(step)
 
 
 def test_silence_is_drawn_dark(workdir):
@@ -192,6 +206,6 @@ def test_settings_that_cannot_be_read_are_one_line(run, workdir, tmp_path, conte
     status, _, err = run("sample", workdir, "--settings", tmp_path / "saved.json")
     assert status == 1 and message in err
     status, _, err = run("sample", workdir, "--settings", tmp_path / "saved.json", "--count", 2)
-    assert status == 1 and "leave them out" in err
+    assert status == 1 and "leave out" in err
     status, _, err = run("sample", workdir, "--settings", tmp_path / "gone.json")
     assert status == 1 and "No such file" in err

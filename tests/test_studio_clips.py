@@ -1,18 +1,25 @@
 """Sounds that a person gives the studio: taken, named, bounded, and never more than that."""
 
 import asyncio
+import concurrent.futures
+import copy
+import io
+import os
 import pathlib
 import runpy
 import tempfile
+import time
 
 import numpy as np
 import pytest
+import soundfile
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from mgen import audio
+from mgen import audio, controls
 from mgen.studio import app, clips
 from mgen.studio.player import Player
+from mgen.training import sampling
 from mgen.training.checkpoint import load
 from mgen.training.loop import train
 
@@ -135,7 +142,7 @@ def test_what_is_saved_holds_the_sound_and_is_made_again_to_the_last_bit(client,
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gone", "clip: no sound is named 'gone', or it is no longer kept; give it again"),
+        ("gone", "clip: no sound is named 'gone' for this run, or it is no longer kept; give it again"),
         ("../outside.wav", "clip: no sound is named '../outside.wav'"),
         ("deep/../a.wav", "clip: no sound is named"),
         ("/etc/passwd", "clip: no sound is named"),
@@ -154,9 +161,26 @@ def test_only_what_has_a_name_is_played(client, name, message):
         assert heard(client, name).status_code == 400
 
 
+@pytest.mark.parametrize("value", [None, 5, True, ["a.wav"]])
+def test_a_clip_that_is_no_text_is_no_path(player, value):
+    with pytest.raises(ValueError) as error:
+        controls.settings_of(player.knobs, [{"clip": value}])
+    assert str(error.value) == f"clip={value!r}: expected text, the path of a sound file, or '' for none"
+
+
+def test_texts_that_are_all_empty_are_no_clip(workdir, player):
+    loaded = load(workdir)
+    settings = controls.settings_of(player.knobs, [{}, {}])
+    empty = settings | {"clip": np.array(["", ""], object)}
+    bare, same = (sampling.listened(loaded.experiment, loaded.spec, {}, some) for some in (settings, empty))
+    assert set(bare) == set(same) == set(settings) and "clip" not in same
+
+
 def test_what_is_no_sound_or_too_much_is_one_line(client, tmp_path, monkeypatch):
     assert upload(client, b"words").json()["error"].startswith("not a sound file")
     assert upload(client, b"").json()["error"] == "is empty (0 bytes)"
+    m4a = upload(client, bytes(4) + b"ftypM4A " + bytes(20)).json()["error"]
+    assert m4a == "AAC cannot be decoded; convert it to wav or flac"  # and no name that nobody gave it
     audio.write(tmp_path / "long.wav", np.zeros(1_000 * 1_201), sample_rate=1_000)
     answer = upload(client, (tmp_path / "long.wav").read_bytes())
     assert (answer.status_code, answer.json()) == (400, {"error": "is longer than 20 minutes; cut it"})
@@ -164,6 +188,130 @@ def test_what_is_no_sound_or_too_much_is_one_line(client, tmp_path, monkeypatch)
     monkeypatch.setattr(app, "LARGEST", 10_000)
     answer = upload(client, bytes(10_001))
     assert (answer.status_code, answer.json()) == (400, {"error": "expected at most 10000 bytes"})
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "message"),
+    [
+        (999, 1, "has 999 Hz, expected 1000 to 768000; resample it"),
+        (768_001, 1, "has 768001 Hz, expected 1000 to 768000; resample it"),
+        (RATE, 33, "has 33 channels, expected at most 32; mix it"),
+        (1_000, 32, None),
+        (768_000, 1, None),
+    ],
+)
+def test_a_header_that_no_recorder_writes_is_one_line(client, rate, channels, message):
+    file = io.BytesIO()
+    soundfile.write(file, np.full((100, channels), 0.1), rate, format="WAV")
+    answer = upload(client, file.getvalue())
+    assert answer.json().get("error") == message and answer.status_code == (400 if message else 200)
+
+
+def test_a_clip_is_known_to_runs_of_its_rate_and_length(player, folder):
+    longer, twin = copy.copy(player), copy.copy(player)
+    longer.name, twin.name, longer.samples = "longer", "twin", 2 * SAMPLES
+    client = TestClient(app.build([player, twin, longer], clips=clips.ClipStore(folder)), base_url="http://127.0.0.1")
+    sizes = {run["name"]: run["size"] for run in client.get("/api/runs").json()["runs"]}
+    assert sizes["notes"] == sizes["twin"] != sizes["longer"]
+    data = (folder / "a.wav").read_bytes()
+    short = upload(client, data).json()
+
+    def given(run, name):
+        return client.get("/api/clip", params={"run": run, "clip": name})
+
+    assert given("twin", short["clip"]).status_code == 200
+    for answer in (
+        given("longer", short["clip"]),
+        client.post("/api/sound", json=asked(clip=short["clip"]) | {"run": "longer"}),
+    ):
+        assert answer.status_code == 400 and answer.json()["error"].endswith("no longer kept; give it again")
+    long = upload(client, data, run="longer").json()
+    assert long["seconds"] == 2 * short["seconds"] and given("longer", long["clip"]).status_code == 200
+
+
+def test_two_uploads_are_in_memory_at_a_time_and_the_others_wait(player):
+    application, reading, most, said = app.build([player]), [], [], []
+    head = [(b"host", b"127.0.0.1"), (b"content-type", b"application/octet-stream")]
+    scope = {"type": "http", "method": "POST", "path": "/api/clip", "query_string": b"run=notes", "headers": head}
+
+    async def receive():
+        reading.append(1)
+        most.append(len(reading))
+        await asyncio.sleep(0.02)
+        reading.pop()
+        return {"type": "http.request", "body": b"words", "more_body": False}
+
+    async def send(message):
+        said.append(message.get("status"))
+
+    async def every():
+        await asyncio.gather(*(application(dict(scope), receive, send) for _ in range(6)))
+
+    asyncio.run(every())
+    assert max(most) == 2 and said.count(400) == 6
+
+
+def test_one_file_is_decoded_at_a_time(player, folder, monkeypatch):
+    decoding, most, read = [], [], audio.read
+
+    def slow(*given, **asked):
+        decoding.append(1)
+        most.append(len(decoding))
+        time.sleep(0.02)
+        decoding.pop()
+        return read(*given, **asked)
+
+    monkeypatch.setattr(audio, "read", slow)
+    kept, data = clips.ClipStore(folder), (folder / "a.wav").read_bytes()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(kept.add, data + bytes(extra), player) for extra in range(4)]
+        done += [pool.submit(kept.wav, name, player) for name in ("a.wav", "deep/b.flac")]
+    assert all(one.result() for one in done) and len(most) == 6 and max(most) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (MemoryError(), "MemoryError"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (RuntimeError("soxr: no\nmore"), "soxr: no"),
+    ],
+)
+def test_what_fails_here_is_one_line_too(client, folder, monkeypatch, caplog, failure, words):
+    def fail(*given, **asked):
+        raise failure
+
+    monkeypatch.setattr(audio, "read", fail)
+    data = (folder / "a.wav").read_bytes()
+    for what, answer in (("kept", upload(client, data)), ("given", heard(client, "a.wav"))):
+        assert (answer.status_code, answer.json()) == (500, {"error": f"the sound cannot be {what}: {words}"})
+    assert client.post("/api/sound", json=asked(clip="a.wav")).status_code == 500
+    assert len([one for one in caplog.records if one.exc_info]) == 3
+
+
+def test_links_that_lead_outside_are_passed_by(folder, tmp_path):
+    inside = tmp_path / "inside"
+    (inside / "deep").mkdir(parents=True)
+    audio.write(inside / "deep" / "own.wav", wave(100), sample_rate=RATE)
+    (inside / "alias.wav").symlink_to(inside / "deep" / "own.wav")
+    (inside / "secret.wav").symlink_to(folder / "a.wav")
+    (inside / "relative.wav").symlink_to(os.path.relpath(folder / "a.wav", inside))
+    (inside / "all").symlink_to(folder, target_is_directory=True)
+    (inside / "again").symlink_to(inside, target_is_directory=True)
+    (inside / "round.wav").symlink_to(inside / "round.wav")
+    (inside / "gone.wav").symlink_to(inside / "nothing.wav")
+    assert clips.ClipStore(inside).names == ["alias.wav", "deep/own.wav"]
+    (tmp_path / "link").symlink_to(inside, target_is_directory=True)
+    assert clips.ClipStore(tmp_path / "link").names == ["alias.wav", "deep/own.wav"]
+
+
+def test_a_folder_is_not_searched_without_end(tmp_path, monkeypatch):
+    for index in range(9):
+        audio.write(tmp_path / f"{index}" / "a.wav", wave(10), sample_rate=RATE)
+    monkeypatch.setattr(clips, "_MOST_PICKED", 3)
+    assert clips.ClipStore(tmp_path).names == ["0/a.wav", "1/a.wav", "2/a.wav"]
+    monkeypatch.setattr(clips, "_MOST_LOOKED_AT", 5)  # the folder itself, and two with a file each
+    assert clips.ClipStore(tmp_path).names == ["0/a.wav", "1/a.wav"]
 
 
 def test_what_is_too_large_is_not_read_to_its_end():

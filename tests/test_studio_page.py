@@ -204,6 +204,14 @@ _DROP = """([label, bytes]) => {
   row.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
 }"""
 
+# As soon as something is heard: half a second later it is enough.
+_STOP = """() => {
+  const stop = document.querySelector('[aria-label="Stop clip to"]');
+  const heard = document.getElementById('status').textContent.startsWith('Recording');
+  if (stop && heard) stop.click();
+  return stop && heard;
+}"""
+
 
 @pytest.mark.browser
 def test_a_person_gives_clips(notes, tmp_path):
@@ -269,19 +277,20 @@ def test_a_person_gives_clips(notes, tmp_path):
         page.click("#store-A")
         page.click("#random")
         expect(clip).to_have_value(name)
+        random = changed(mine)
         page.click("#reset")
         expect(clip).to_have_value("")
+        assert changed(random) == seen
         page.click("#recall-A")
         expect(clip).to_have_value(name)
-        changed("")
-        assert picture() == mine
+        assert changed(seen) == mine
 
         # Recorded, until it is enough and until it is stopped; dropped.
         record.click()
         expect(clip.locator("option:checked")).to_have_text("recording 1", timeout=10_000)
         recorded = changed(mine)
         page.get_by_label("Record clip to", exact=True).click()
-        page.get_by_label("Stop clip to", exact=True).click()
+        page.wait_for_function(_STOP)
         expect(other.locator("option:checked")).to_have_text("recording 2")
         page.evaluate(_DROP, [other.get_attribute("id"), list((notes / "sounds" / "high.flac").read_bytes())])
         expect(other.locator("option:checked")).to_have_text("dropped.wav")
@@ -310,3 +319,106 @@ def test_a_microphone_that_is_refused_is_said(notes):
         expect(page.locator("#status")).to_contain_text("The microphone was refused")  # nobody is there to allow it
         expect(page.locator("#status")).to_have_class("error")
         expect(page.get_by_label("Record clip", exact=True)).to_have_text("Record")
+
+
+# A microphone that is handed out when the test says so, to a page whose audio never starts.
+_STUCK = """() => {
+  window.tracks = [];
+  window.contexts = [];
+  const devices = navigator.mediaDevices, real = devices.getUserMedia.bind(devices), Real = AudioContext;
+  window.allowed = Promise.resolve();
+  window.ask = () => { window.allowed = new Promise((resolve) => { window.allow = resolve; }); };
+  devices.getUserMedia = async (asked) => {
+    await window.allowed;
+    const stream = await real(asked);
+    tracks.push(...stream.getTracks());
+    return stream;
+  };
+  window.AudioContext = class extends Real {
+    constructor() {
+      super();
+      this.suspend();
+      contexts.push(this);
+    }
+    resume() { return new Promise(() => {}); }
+  };
+}"""
+_CLOSED = """(count) => tracks.length === count && tracks.every((track) => track.readyState === 'ended')
+  && contexts.every((context) => context.state === 'closed')"""
+
+
+@pytest.mark.browser
+def test_stop_always_closes_the_microphone(notes):
+    from playwright.sync_api import expect
+
+    problems = []
+    microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with served(notes / "notes", notes / "notes") as studio, browser_page(*microphone) as page:
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(studio)
+        status = page.locator("#status")
+        record, stop = (page.get_by_label(f"{word} clip", exact=True) for word in ("Record", "Stop"))
+        expect(status).to_have_text("Ready", timeout=60_000)
+        page.evaluate(_STUCK)
+
+        def closed(count: int) -> None:
+            page.wait_for_function(_CLOSED, arg=count)
+            assert page.evaluate("contexts.length") <= count
+
+        # Nothing is ever heard: stopped, and unplugged.
+        record.click()
+        page.wait_for_function("() => contexts.length === 1")
+        stop.click()
+        expect(status).to_have_text("Nothing was recorded")
+        expect(record).to_have_text("Record")
+        closed(1)
+        record.click()
+        page.wait_for_function("() => contexts.length === 2")
+        page.evaluate("tracks.at(-1).dispatchEvent(new Event('ended'))")
+        expect(status).to_have_text("Nothing was recorded")
+        closed(2)
+
+        # Stopped while the person is still asked, who allows it later.
+        page.evaluate("ask()")
+        record.click()
+        expect(status).to_have_text("Waiting for the microphone")
+        stop.click()
+        expect(record).to_have_text("Record")
+        page.evaluate("allow()")
+        closed(3)
+        assert page.evaluate("contexts.length") == 2  # nor was anything opened
+
+        # The other run is shown meanwhile, and has a button that records.
+        record.click()
+        page.wait_for_function("() => contexts.length === 3")
+        page.select_option("#run", "notes 2")
+        closed(4)
+        record.click()
+        page.wait_for_function("() => contexts.length === 4")
+        stop.click()
+        expect(status).to_have_text("Nothing was recorded")
+        closed(5)
+    assert not problems
+
+
+@pytest.mark.browser
+def test_a_clip_is_offered_to_runs_of_its_rate_and_length(notes):
+    from playwright.sync_api import expect
+
+    def other(route):
+        answer = route.fetch()
+        about = answer.json()
+        about["runs"].append({**about["runs"][0], "name": "longer", "size": "8000 99999"})
+        route.fulfill(response=answer, json=about)
+
+    with served(notes / "notes", notes / "notes") as studio, browser_page() as page:
+        page.route("**/api/runs", other)
+        page.goto(studio)
+        expect(page.locator("#status")).to_have_text("Ready", timeout=60_000)
+        page.locator("input[type=file]").first.set_input_files(notes / "mine.wav")
+        clip, other_clip = page.get_by_label("clip", exact=True), page.get_by_label("clip to", exact=True)
+        expect(clip.locator("option:checked")).to_have_text("mine.wav")
+        for run, options in (("notes 2", ["none", "mine.wav"]), ("longer", ["none"]), ("notes", ["none", "mine.wav"])):
+            page.select_option("#run", run)
+            for select in (clip, other_clip):
+                expect(select.locator("option")).to_have_text(options)

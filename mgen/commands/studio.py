@@ -20,7 +20,8 @@ class Arguments:
     workdirs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
     """Folders of the runs."""
     clips: pathlib.Path | None = None
-    """Folder of sound files, the first 2000 of which can be picked where a control is a clip."""
+    """Folder of sound files, the first 2000 of which can be picked where a control is a clip; links that lead out of it
+    are passed by."""
     port: int = 8765
     """Where the page is; 0 takes a free one."""
     host: str = "127.0.0.1"

@@ -8,23 +8,25 @@
     POST /api/clip?run=   a sound file to {clip: its name in settings, seconds}, see `clips`
     GET  /api/clip?run=&clip=   that sound, or one that can be picked, as the run is given it
 
-What cannot be played is {"error": one line}: 400 where the request is wrong, 500 where the model failed.
+What cannot be played is {"error": one line}: 400 where the request is wrong, 500 where this side failed.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib.resources
 import itertools
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -32,7 +34,8 @@ from mgen.studio.clips import LARGEST, ClipStore
 from mgen.studio.player import Player, pack
 
 _LARGEST = 1 << 16  # bytes of a request that is no sound
-_FILES = ("studio.js", "sound.js", "values.js", "clips.js", "recorder.js", "studio.css")
+_UPLOADS = 2  # that are in memory at a time; the others wait
+_FILES = ("studio.js", "server.js", "sound.js", "values.js", "clips.js", "microphone.js", "recorder.js", "studio.css")
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 _HEADERS = {
     # No script, sound or font but the page's own, whatever a run's names contain.
@@ -57,7 +60,7 @@ def build(
       clips: sounds that can be picked.
       hosts: names under which it answers: a page elsewhere cannot reach it by a name of its own (DNS rebinding).
     """
-    clips = clips or ClipStore()
+    clips, uploads = clips or ClipStore(), asyncio.Semaphore(_UPLOADS)
     runs: dict[str, Player] = {}
     for player in players:
         names = (player.name if number == 1 else f"{player.name} {number}" for number in itertools.count(1))
@@ -79,37 +82,29 @@ def build(
         return runs[run]
 
     async def take(request: Request) -> Response:
-        try:
-            player = named(request.query_params.get("run"))
+        player = named(request.query_params.get("run"))
+        async with uploads:
             # Another page's script may send what a form could, of any size, without asking; this type it may not.
             data = await _body(request, "application/octet-stream", LARGEST)
-            name, seconds = await run_in_threadpool(clips.add, data, player)
-        except (_Refused, ValueError) as error:
-            return _error(400, str(error))
+            with _refusing():
+                name, seconds = await run_in_threadpool(clips.add, data, player)
         return JSONResponse({"clip": name, "seconds": seconds}, headers=_HEADERS)
 
     async def give(request: Request) -> Response:
         asked = request.query_params
-        try:
-            wav = await run_in_threadpool(clips.wav, asked.get("clip"), named(asked.get("run")))
-        except (_Refused, ValueError) as error:
-            return _error(400, str(error))
+        player = named(asked.get("run"))
+        with _refusing():
+            wav = await run_in_threadpool(clips.wav, asked.get("clip"), player)
         return Response(wav, media_type="audio/wav", headers=_HEADERS)
 
     def answer(make: Callable[[Player, dict[str, Any]], Response]) -> Callable:
         async def endpoint(request: Request) -> Response:
-            try:
-                asked = await _asked(request)
-                player = named(asked["run"])
+            asked = await _asked(request)
+            player = named(asked["run"])
+            with _refusing():
                 asked["settings"] = await run_in_threadpool(clips.resolve, asked["settings"], player)
                 player.check(asked["settings"])
-            except (_Refused, ValueError) as error:
-                return _error(400, str(error))
-            try:
-                return await run_in_threadpool(make, player, asked)
-            except Exception as error:  # a broken model must not take the others, or the page, down
-                logging.getLogger(__name__).exception("%s", request.url.path)
-                return _error(500, f"the model failed: {str(error) or type(error).__name__}")
+            return await run_in_threadpool(make, player, asked)
 
         return endpoint
 
@@ -128,12 +123,41 @@ def build(
     routes = [
         Route("/", _file("index.html")),
         *(Route(f"/{name}", _file(name)) for name in _FILES),
-        Route("/api/runs", about),
-        Route("/api/clip", take, methods=["POST"]),
-        Route("/api/clip", give),
-        *(Route(f"/api/{make.__name__}", answer(make), methods=["POST"]) for make in (sound, wav, settings)),
+        Route("/api/runs", _answering(about, "the runs cannot be told")),
+        Route("/api/clip", _answering(take, "the sound cannot be kept"), methods=["POST"]),
+        Route("/api/clip", _answering(give, "the sound cannot be given")),
+        *(
+            Route(f"/api/{make.__name__}", _answering(answer(make), "the model failed"), methods=["POST"])
+            for make in (sound, wav, settings)
+        ),
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What is wrong inside is wrong with the request."""
+    try:
+        yield
+    except ValueError as error:
+        raise _Refused(str(error)) from error
+
+
+def _answering(endpoint: Callable, failure: str) -> Callable:
+    """An endpoint that says in one line why it gives nothing: a broken model must not take the others down."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except _Refused as error:
+            return _error(400, str(error))
+        except ClientDisconnect:
+            return _error(400, "gone before it had said all")  # to nobody
+        except Exception as error:
+            logging.getLogger(__name__).exception("%s", request.url.path)
+            return _error(500, f"{failure}: {str(error) or type(error).__name__}")
+
+    return answered
 
 
 def _error(status: int, text: str) -> Response:
@@ -152,7 +176,7 @@ def _file(name: str) -> Callable:
     return endpoint
 
 
-async def _body(request: Request, kind: str, most: int) -> bytes:
+async def _body(request: Request, kind: str, most: int) -> bytearray:
     """The request's body, if it is of that type, and as soon as it is too large none of it."""
     if request.headers.get("content-type", "").partition(";")[0] != kind:
         raise _Refused(f"expected Content-Type: {kind}")
@@ -161,7 +185,7 @@ async def _body(request: Request, kind: str, most: int) -> bytes:
         body += part
         if len(body) > most:
             raise _Refused(f"expected at most {most} bytes")
-    return bytes(body)
+    return body
 
 
 async def _asked(request: Request) -> dict[str, Any]:

@@ -43,6 +43,11 @@ class Player:
         self.knobs = loaded.experiment.model.controls(loaded.spec)
         self.sample_rate, self.samples = loaded.experiment.features.sample_rate, loaded.experiment.features.samples
 
+    @property
+    def size(self) -> str:
+        """What a clip is cut to: runs of one rate and length share those that are uploaded."""
+        return f"{self.sample_rate} {self.samples}"
+
     @functools.cached_property
     def _draft(self) -> Any:
         """The experiment with fewer iterations of the phase, where its features find one."""
@@ -69,6 +74,7 @@ class Player:
             "name": self.name,
             "step": self.step,
             "seconds": self.samples / self.sample_rate,
+            "size": self.size,
             "controls": [{**dataclasses.asdict(knob), **_drawing(knob)} for knob in self.knobs],
             "start": self._start(),
         }
@@ -136,14 +142,14 @@ def pack(sound: Sound, sample_rate: int) -> bytes:
 
 
 def _drawing(knob: controls.Control) -> dict[str, Any]:
-    """What the page needs beside the fields; a semitone is a step, as on a keyboard."""
+    """What the page needs beside the fields; a semitone is a step, as on a keyboard, and so is a beat a minute."""
     aside = isinstance(knob, controls.Aside)
     if isinstance(knob, controls.Clip):
         return {"kind": "clip", "aside": aside, "default": knob.default}
     if isinstance(knob, controls.Choice):
         return {"kind": "choice", "aside": aside, "default": knob.options[knob.default]}
     kind = "switch" if isinstance(knob, controls.Switch) else "slider"
-    step = 1.0 if knob.unit == "MIDI" else (knob.high - knob.low) / 200
+    step = 1.0 if len(knob.steps) else (knob.high - knob.low) / 200
     return {"kind": kind, "aside": aside, "low": knob.low, "high": knob.high, "unit": knob.unit, "step": step}
 
 

@@ -96,6 +96,8 @@ def listened(experiment: Experiment, spec: Spec, variables: Variables, settings:
         if not isinstance(values, controls.Clips):
             values = np.asarray(values)
             if values.dtype.kind == "O":
+                if not any(values):  # the same as not to name it
+                    continue
                 values = _clips(experiment, spec, variables, name, values)
         seen[name] = values
     return seen

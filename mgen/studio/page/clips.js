@@ -1,8 +1,10 @@
 // A clip: a sound that is picked, uploaded, dropped or recorded, and known to the server by a name that it gave.
 
-/** What this page has uploaded, for every run: name in settings to what a person calls it. */
+import { record, stopRecording } from "./microphone.js";
+import { ask } from "./server.js";
+
+/** What this page has uploaded: name in settings to what a person calls it, and the size of the runs that it is cut for. */
 const given = new Map();
-let recording = null; // while the microphone is open: what ends it
 let recorded = 0;
 
 /**
@@ -10,14 +12,15 @@ let recorded = 0;
  * @param line the row's element.
  * @param id of the select.
  * @param label what the control is called.
- * @param studio {run, seconds, names that can be picked, largest bytes, ask, choose, hear, say}
+ * @param studio {run, size of its clips, seconds, names that can be picked, largest bytes, choose, hear, say}
  */
 export function clipRow(line, id, label, studio) {
   const select = document.createElement("select"), buttons = document.createElement("div"), file = document.createElement("input");
   select.id = id;
   select.className = "clip";
+  select.dataset.size = studio.size;
   select.append(...[["none", ""], ...studio.names.map((name) => [name, name])].map((pair) => new Option(...pair)));
-  for (const [clip, name] of given) select.append(new Option(name, clip));
+  for (const [clip, { name, size }] of given) if (size === studio.size) select.append(new Option(name, clip));
   select.oninput = () => studio.choose(select.value);
   Object.assign(file, { type: "file", hidden: true, accept: "audio/*,.flac,.ogg,.opus,.aif,.aiff,.au,.caf,.w64" });
   file.onchange = () => {
@@ -27,7 +30,7 @@ export function clipRow(line, id, label, studio) {
   buttons.className = "row";
   const actions = {
     Upload: () => file.click(),
-    Record: (button) => record(button, label, studio),
+    Record: (button) => recordOrStop(button, label, studio),
     Hear: () => hear(select, studio),
   };
   for (const [text, action] of Object.entries(actions)) {
@@ -53,11 +56,13 @@ async function upload(blob, name, studio) {
     if (blob.size > studio.largest) throw new Error(`more than ${studio.largest / 2 ** 20} MiB; cut it`);
     studio.say(`Uploading ${name}`);
     const headers = { "Content-Type": "application/octet-stream" };
-    const response = await studio.ask(`clip?${new URLSearchParams({ run: studio.run })}`, { method: "POST", headers, body: blob });
+    const response = await ask(`clip?${new URLSearchParams({ run: studio.run })}`, { method: "POST", headers, body: blob });
     const { clip, seconds } = await response.json();
     if (!given.has(clip)) {
-      given.set(clip, name);
-      for (const select of document.querySelectorAll("select.clip")) select.append(new Option(name, clip));
+      given.set(clip, { name, size: studio.size });
+      for (const select of document.querySelectorAll("select.clip")) { // of the run that is shown by now
+        if (select.dataset.size === studio.size) select.append(new Option(name, clip));
+      }
     }
     studio.say(`${name}: ${seconds.toFixed(1)} s are used`);
     studio.choose(clip);
@@ -69,7 +74,7 @@ async function upload(blob, name, studio) {
 async function hear(select, studio) {
   const name = select.selectedOptions[0].text;
   try {
-    const response = await studio.ask(`clip?${new URLSearchParams({ run: studio.run, clip: select.value })}`);
+    const response = await ask(`clip?${new URLSearchParams({ run: studio.run, clip: select.value })}`);
     const seconds = await studio.hear(await response.arrayBuffer());
     studio.say(`Playing ${name}, ${seconds.toFixed(1)} s`);
   } catch (error) {
@@ -77,61 +82,22 @@ async function hear(select, studio) {
   }
 }
 
-// --- The microphone -------------------------------------------------------------------------------------------------
-
-const REFUSALS = {
-  NotAllowedError: "The microphone was refused: allow it for this page in the browser's settings",
-  NotFoundError: "There is no microphone",
-};
-
-/** Records until the button is pressed again, or as much as the run needs. */
-async function record(button, label, studio) {
-  if (recording) return recording();
-  const blocks = [];
-  let microphone, context, samples = 0;
-  const end = (recording = () => {
-    if (!blocks.length) return; // the microphone is not open yet
-    recording = null;
-    microphone.getTracks().forEach((track) => track.stop());
-    context.close();
-    named("Record");
-    upload(wav(blocks, context.sampleRate), `recording ${++recorded}`, studio);
-  });
+/** Records what the microphone hears, until the button is pressed again or it is as much as the run needs. */
+async function recordOrStop(button, label, studio) {
+  if (stopRecording()) return;
   const named = (text) => {
     button.textContent = text;
     button.setAttribute("aria-label", `${text} ${label}`);
   };
+  named("Stop");
+  studio.say("Waiting for the microphone");
   try {
-    if (!navigator.mediaDevices) throw new Error("A browser lets a page record only at 127.0.0.1, localhost or over https");
-    // As it sounds: what mends a voice in a call would spoil a note.
-    const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    microphone = await navigator.mediaDevices.getUserMedia({ audio: plain });
-    context = new AudioContext();
-    await context.audioWorklet.addModule("recorder.js");
-    const node = new AudioWorkletNode(context, "recorder", { channelCount: 1, channelCountMode: "explicit" });
-    node.port.onmessage = ({ data }) => {
-      if (recording !== end) return;
-      blocks.push(data);
-      samples += data.length;
-      if (samples >= studio.seconds * context.sampleRate) end();
-    };
-    context.createMediaStreamSource(microphone).connect(node).connect(context.destination); // silent, but it must lead somewhere
-    named("Stop");
-    studio.say(`Recording, ${studio.seconds.toFixed(1)} s at most`);
+    const sound = await record(studio.seconds, () => studio.say(`Recording, ${studio.seconds.toFixed(1)} s at most`));
+    if (sound) upload(sound, `recording ${++recorded}`, studio);
+    else studio.say("Nothing was recorded");
   } catch (error) {
-    recording = null;
-    microphone?.getTracks().forEach((track) => track.stop());
-    context?.close();
-    studio.say(REFUSALS[error.name] ?? error.message, true);
+    studio.say(error.message, true);
+  } finally {
+    named("Record");
   }
-}
-
-/** Blocks of samples as a wav file of floats: what a browser records by itself, the server cannot read. */
-function wav(blocks, rate) {
-  const length = 4 * blocks.reduce((sum, block) => sum + block.length, 0), head = new DataView(new ArrayBuffer(44));
-  const words = { 0: 0x52494646, 8: 0x57415645, 12: 0x666d7420, 36: 0x64617461 }; // RIFF WAVE fmt data
-  for (const [place, word] of Object.entries(words)) head.setUint32(place, word);
-  for (const [place, number] of [[4, 36 + length], [16, 16], [24, rate], [28, 4 * rate], [40, length]]) head.setUint32(place, number, true);
-  for (const [place, number] of [[20, 3], [22, 1], [32, 4], [34, 32]]) head.setUint16(place, number, true); // floats, mono
-  return new Blob([head, ...blocks]);
 }

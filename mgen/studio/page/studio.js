@@ -1,6 +1,8 @@
 // The page: every run's controls, drawn from what the server says of them, with no code for any model.
 
 import { clipRow } from "./clips.js";
+import { stopRecording } from "./microphone.js";
+import { post } from "./server.js";
 import { Speaker, draw, unpack } from "./sound.js";
 import { between, drawn, isChoice, isWord, nudged, tidy } from "./values.js";
 
@@ -49,23 +51,6 @@ async function serve() {
   busy = false;
 }
 
-const post = (what, { about, values, seed }, more = {}) => ask(what, {
-  method: "POST",
-  headers: { "Content-Type": "application/json" },
-  body: JSON.stringify({ run: about.name, settings: values, seed, ...more }),
-});
-
-async function ask(what, options) {
-  let response;
-  try {
-    response = await fetch(`api/${what}`, options);
-  } catch {
-    throw new Error("The studio does not answer: was it stopped? Start mgen studio again.");
-  }
-  if (!response.ok) throw new Error((await response.json().catch(() => ({ error: response.statusText }))).error);
-  return response;
-}
-
 function say(text, error = false) {
   $("status").textContent = text;
   $("status").classList.toggle("error", error);
@@ -74,6 +59,7 @@ function say(text, error = false) {
 // --- Controls -------------------------------------------------------------------------------------------------------
 
 function show(next) {
+  stopRecording({ keep: false }); // its button goes
   session = next;
   $("about").textContent = `step ${session.about.step}, ${session.about.seconds.toFixed(1)} s`;
   $("controls").replaceChildren(...session.about.controls.map(row));
@@ -97,7 +83,8 @@ function row(control, index) {
   if (control.kind === "clip") {
     const own = session;
     clipRow(line, id, label.textContent, {
-      run: own.about.name, seconds: own.about.seconds, ...sounds, ask, say,
+      run: own.about.name, size: own.about.size, seconds: own.about.seconds, ...sounds,
+      say: (...words) => { if (own === session) say(...words); },
       choose: (clip) => { if (own === session) turn(control.name, clip); },
       hear: async (bytes) => {
         const seconds = await speaker.once(bytes);
