@@ -127,7 +127,7 @@ def _progress(experiment, features):
     import jax
     import numpy as np
 
-    from mgen import controls, parallel
+    from mgen import panel, parallel
     from mgen.metrics.pitch import fundamental_frequency, note_pitch
     from mgen.training.sampling import generate
 
@@ -138,7 +138,7 @@ def _progress(experiment, features):
         near = 0.01 * jax.random.normal(jax.random.key(0), (1, model.latent))
         frames.append(np.asarray(model.decode(variables, near, spec))[0])
         wave = np.asarray(parallel.spread(sound.decode, frames[-1][None], jax.random.split(jax.random.key(0), 1)))[0]
-        settings = controls.settle(model.controls(spec), {}, count=100, rng=np.random.default_rng(0), vary=False)
+        settings = panel.settle(model.controls(spec), {}, count=100, rng=np.random.default_rng(0), vary=False)
         played = dataclasses.replace(experiment, model=model)
         random = generate(played, spec, variables, settings, seed=0)
         midi = np.asarray(note_pitch(fundamental_frequency(random, sample_rate=sound.sample_rate)).midi)

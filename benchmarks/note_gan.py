@@ -88,9 +88,9 @@ def _settings(run, count: int, **values):
     """The defaults, with some controls set: {control: [count]}."""
     import numpy as np
 
-    from mgen import controls
+    from mgen import panel
 
-    settings = controls.settings_of(run.experiment.model.controls(run.spec), [{}] * count)
+    settings = panel.settings_of(run.experiment.model.controls(run.spec), [{}] * count)
     return settings | {name: np.broadcast_to(np.float32(value), count) for name, value in values.items()}
 
 

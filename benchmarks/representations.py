@@ -33,11 +33,10 @@ def main() -> None:
     parser.add_argument("notes", help="folder of the notes")
     parser.add_argument("--steps", type=int, default=1_000)
     asked = parser.parse_args()
-    from mgen import parallel
-
     import jax
     import numpy as np
 
+    from mgen import parallel
     from mgen.features import ComplexStft, InstantaneousFrequency, LogStft
     from mgen.metrics.distribution import frechet_infinity
     from mgen.training.checkpoint import load

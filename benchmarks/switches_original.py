@@ -54,7 +54,7 @@ def _parameters(model, shape: tuple[int, ...], songs: int) -> int:
 def _row(run: pathlib.Path) -> dict:
     import numpy as np
 
-    from mgen import controls
+    from mgen import panel
     from mgen.features import LogMel
     from mgen.training.checkpoint import load
     from mgen.training.sampling import generate
@@ -74,7 +74,7 @@ def _row(run: pathlib.Path) -> dict:
 
     def made(levels):
         rows = (np.asarray(levels, np.float32) @ corpus.switches).tolist()
-        settings = controls.settings_of(knobs, [dict(zip(names, row, strict=True)) for row in rows])
+        settings = panel.settings_of(knobs, [dict(zip(names, row, strict=True)) for row in rows])
         return mel(generate(experiment, loaded.spec, variables, settings, seed=0))
 
     def distance(a, b):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen import controls
+from mgen import controls, panel
 from mgen.contracts import Listening, Spec
 from mgen.models.autoencoder import Autoencoder
 
@@ -33,7 +33,7 @@ def trained(model=MODEL, spec=SPEC, steps=30):
 
 def settings(count, **values):
     rng = np.random.default_rng(0)
-    return controls.settle(MODEL.controls(SPEC), values, count=count, rng=rng, vary=False)
+    return panel.settle(MODEL.controls(SPEC), values, count=count, rng=rng, vary=False)
 
 
 @pytest.mark.parametrize("shape", [(16, 12), (16, 12, 2), (4, 5)])

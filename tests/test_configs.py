@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from mgen import controls, parallel
+from mgen import controls, panel, parallel
 from mgen.contracts import Fitted, Listening, Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import digest, load
@@ -47,7 +47,7 @@ def test_smoke_trains_samples_saves_and_restores(path, tmp_path):
     assert loaded.experiment == experiment
     knobs = loaded.experiment.model.controls(loaded.spec)
     assert knobs
-    settings = controls.settle(knobs, {}, count=3, rng=np.random.default_rng(0), vary=True)
+    settings = panel.settle(knobs, {}, count=3, rng=np.random.default_rng(0), vary=True)
     waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=1)
     assert waves.shape == (3, experiment.features.samples)
     assert np.isfinite(waves).all()
@@ -91,7 +91,7 @@ def test_full_size_is_consistent(path):
     variables = jax.eval_shape(lambda: experiment.model.init(jax.random.key(0), spec))
     model = experiment.model
     knobs = model.controls(spec)
-    plain = controls.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=False)
+    plain = panel.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=False)
     clips = [knob.name for knob in knobs if isinstance(knob, controls.Clip)]
 
     def sample(variables, with_clips):

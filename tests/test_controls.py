@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from mgen import controls
+from mgen import controls, panel
 from mgen.controls import Choice, Clip, Slider, Switch
 
 KNOBS = (Slider("tempo", 100, 140, 120, "bpm"), Switch("drums"), Switch("bass"), Choice("key", ("C", "D", "E")))
 
 
 def test_parses_what_a_person_types():
-    assert controls.parse(KNOBS, ["tempo=110", "drums=0.5", "key=D"]) == {"tempo": 110.0, "drums": 0.5, "key": 1.0}
+    assert panel.parse(KNOBS, ["tempo=110", "drums=0.5", "key=D"]) == {"tempo": 110.0, "drums": 0.5, "key": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_parses_what_a_person_types():
 )
 def test_refuses_with_the_way_out(word, message):
     with pytest.raises(ValueError) as error:
-        controls.parse(KNOBS, [word])
+        panel.parse(KNOBS, [word])
     assert str(error.value) == message
 
 
@@ -59,41 +59,41 @@ def test_columns_follow_the_labels():
 def test_fixing_a_switch_turns_the_others_off_and_leaves_the_rest():
     knobs = (Switch("a", default=1.0), Switch("b"), Slider("c", default=0.3))
     rng = np.random.default_rng(0)
-    alone = controls.settle(knobs, {"b": 0.5}, count=2, rng=rng, vary=False)
+    alone = panel.settle(knobs, {"b": 0.5}, count=2, rng=rng, vary=False)
     assert {name: values.tolist() for name, values in alone.items()} == {
         "a": [0, 0], "b": [0.5, 0.5], "c": [np.float32(0.3)] * 2,
     }  # fmt: skip
-    defaults = controls.settle(knobs, {}, count=1, rng=rng, vary=False)
+    defaults = panel.settle(knobs, {}, count=1, rng=rng, vary=False)
     assert defaults["a"].tolist() == [1.0]
 
 
 def test_varying_draws_within_range_and_never_a_crowd_of_switches():
     knobs = (*(Switch(f"song{i}") for i in range(9)), Slider("tempo", 100, 140), Choice("key", ("C", "D")))
-    drawn = controls.settle(knobs, {"key": 1.0}, count=50, rng=np.random.default_rng(0), vary=True)
+    drawn = panel.settle(knobs, {"key": 1.0}, count=50, rng=np.random.default_rng(0), vary=True)
     on = np.stack([drawn[f"song{i}"] for i in range(9)]) > 0
     assert set(on.sum(axis=0)) <= {1, 2}
     assert on.any(axis=1).all()
     assert 100 <= drawn["tempo"].min() < drawn["tempo"].max() <= 140
     assert set(drawn["key"]) == {1.0}
-    again = controls.settle(knobs, {"key": 1.0}, count=50, rng=np.random.default_rng(0), vary=True)
+    again = panel.settle(knobs, {"key": 1.0}, count=50, rng=np.random.default_rng(0), vary=True)
     assert all((drawn[name] == again[name]).all() for name in drawn)
 
 
 def test_says_what_each_control_is():
-    assert controls.describe(KNOBS[0]) == "tempo: 100 to 140 bpm, default 120"
-    assert controls.describe(KNOBS[3]) == "key: one of C, D, E, default C"
-    assert controls.describe(Switch("drums", help="the kit")) == "drums: 0 to 1, default 0. the kit"
+    assert panel.describe(KNOBS[0]) == "tempo: 100 to 140 bpm, default 120"
+    assert panel.describe(KNOBS[3]) == "key: one of C, D, E, default C"
+    assert panel.describe(Switch("drums", help="the kit")) == "drums: 0 to 1, default 0. the kit"
     settings = {"tempo": [120.0], "drums": [0.0], "bass": [0.5], "key": [2.0]}
-    values = controls.shown(KNOBS, settings, 0)
+    values = panel.shown(KNOBS, settings, 0)
     assert values == {"tempo": 120, "drums": 0, "bass": 0.5, "key": "E"}
-    assert controls.caption(values) == "tempo=120 bass=0.5 key=E"
+    assert panel.caption(values) == "tempo=120 bass=0.5 key=E"
 
 
 def test_how_a_model_is_played_is_not_drawn():
     knobs = (controls.Slider("a"), controls.variety("spread"), controls.AsideChoice("to", ("none", "b")))
-    settings = controls.settle(knobs, {}, count=20, rng=np.random.default_rng(0), vary=True)
+    settings = panel.settle(knobs, {}, count=20, rng=np.random.default_rng(0), vary=True)
     assert np.ptp(settings["a"]) > 0.5 and np.all(settings["variety"] == 1) and np.all(settings["to"] == 0)
-    assert controls.caption(controls.shown(knobs, settings, 0)).split()[1:] == ["variety=1"]
+    assert panel.caption(panel.shown(knobs, settings, 0)).split()[1:] == ["variety=1"]
 
 
 def test_what_is_shown_can_be_read_again():
@@ -105,24 +105,24 @@ def test_what_is_shown_can_be_read_again():
 
 def test_a_clip_is_a_text_that_only_a_person_gives():
     knobs = (Clip("content", "what is played"), Slider("mix"), Clip("style"))
-    assert controls.parse(knobs, ["content=a=b.mp3", "style="]) == {"content": "a=b.mp3", "style": ""}
-    assert controls.describe(knobs[0]) == "content: a sound file, default none. what is played"
-    drawn = controls.settle(knobs, {"style": "b.ogg"}, count=3, rng=np.random.default_rng(0), vary=True)
+    assert panel.parse(knobs, ["content=a=b.mp3", "style="]) == {"content": "a=b.mp3", "style": ""}
+    assert panel.describe(knobs[0]) == "content: a sound file, default none. what is played"
+    drawn = panel.settle(knobs, {"style": "b.ogg"}, count=3, rng=np.random.default_rng(0), vary=True)
     assert set(drawn) == {"mix", "style"} and drawn["mix"].dtype == np.float32
     assert drawn["style"].dtype == object and drawn["style"].tolist() == ["b.ogg"] * 3
-    assert set(controls.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=True)) == {"mix"}
+    assert set(panel.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=True)) == {"mix"}
 
 
 def test_some_sounds_have_a_clip_and_others_none():
     knobs = (Clip("content"), Slider("mix"))
     rows = [{"content": "a.wav", "mix": 0.25}, {"mix": 0.5}, {"content": "data:audio/wav;base64,AAAA"}]
-    settings = controls.settings_of(knobs, rows)
+    settings = panel.settings_of(knobs, rows)
     assert settings["content"].tolist() == ["a.wav", "", "data:audio/wav;base64,AAAA"]
-    again = controls.settings_of(knobs, [controls.shown(knobs, settings, index) for index in range(3)])
+    again = panel.settings_of(knobs, [panel.shown(knobs, settings, index) for index in range(3)])
     assert all((again[name] == settings[name]).all() for name in settings)
-    captions = [controls.caption(controls.shown(knobs, settings, index)) for index in range(3)]
+    captions = [panel.caption(panel.shown(knobs, settings, index)) for index in range(3)]
     assert captions == ["content=a.wav mix=0.25", "mix=0.5", "content=data:audio/wav;base64 mix=0.5"]
-    assert controls.shown(knobs, controls.settings_of(knobs, [{}]), 0) == {"content": "", "mix": 0.5}
+    assert panel.shown(knobs, panel.settings_of(knobs, [{}]), 0) == {"content": "", "mix": 0.5}
 
 
 def test_columns_count_the_sounds_by_any_control():

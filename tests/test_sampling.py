@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen import audio, controls
+from mgen import audio, controls, panel
 from mgen.contracts import Levelled, Spec
 from mgen.data.mixtures import Mixtures
 from mgen.data.note_folder import NoteFolder
@@ -58,7 +58,7 @@ class LevelledData(toys.ToyData):
 def made(texts, *, gain=1.0, **changes):
     experiment = toys.experiment(model=Echo(), **changes)
     rows = [{"clip": text, "gain": gain} for text in texts]
-    settings = controls.settings_of(experiment.model.controls(None), rows)
+    settings = panel.settings_of(experiment.model.controls(None), rows)
     return generate(experiment, Spec(shape=experiment.features.shape), {}, settings, seed=0)
 
 
@@ -98,7 +98,7 @@ def test_a_clip_of_another_rate_is_resampled_and_one_of_base64_is_the_file(tmp_p
 def test_a_model_that_listens_gets_what_it_heard(tmp_path):
     experiment = toys.experiment(model=Attentive())
     rows = [{"clip": str(tmp_path / name)} for name in ("a.wav", "b.wav", "a.wav")] + [{}]
-    settings = controls.settings_of(experiment.model.controls(None), rows)
+    settings = panel.settings_of(experiment.model.controls(None), rows)
     levels = (("a.wav", 0.2), ("b.wav", 0.4))
     loudest = [np.max(abs(sound(tmp_path / name, SAMPLES, level=level))) for name, level in levels]
     spec, variables = Spec(shape=experiment.features.shape), {"more": jnp.array(0.1)}

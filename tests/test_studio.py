@@ -206,6 +206,6 @@ def test_settings_that_cannot_be_read_are_one_line(run, workdir, tmp_path, conte
     status, _, err = run("sample", workdir, "--settings", tmp_path / "saved.json")
     assert status == 1 and message in err
     status, _, err = run("sample", workdir, "--settings", tmp_path / "saved.json", "--count", 2)
-    assert status == 1 and "leave out" in err
+    assert status == 1 and "leave them out" in err
     status, _, err = run("sample", workdir, "--settings", tmp_path / "gone.json")
     assert status == 1 and "No such file" in err

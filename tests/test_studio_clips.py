@@ -16,7 +16,7 @@ import soundfile
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from mgen import audio, controls
+from mgen import audio, panel
 from mgen.studio import app, clips
 from mgen.studio.player import Player
 from mgen.training import sampling
@@ -164,13 +164,13 @@ def test_only_what_has_a_name_is_played(client, name, message):
 @pytest.mark.parametrize("value", [None, 5, True, ["a.wav"]])
 def test_a_clip_that_is_no_text_is_no_path(player, value):
     with pytest.raises(ValueError) as error:
-        controls.settings_of(player.knobs, [{"clip": value}])
+        panel.settings_of(player.knobs, [{"clip": value}])
     assert str(error.value) == f"clip={value!r}: expected text, the path of a sound file, or '' for none"
 
 
 def test_texts_that_are_all_empty_are_no_clip(workdir, player):
     loaded = load(workdir)
-    settings = controls.settings_of(player.knobs, [{}, {}])
+    settings = panel.settings_of(player.knobs, [{}, {}])
     empty = settings | {"clip": np.array(["", ""], object)}
     bare, same = (sampling.listened(loaded.experiment, loaded.spec, {}, some) for some in (settings, empty))
     assert set(bare) == set(same) == set(settings) and "clip" not in same

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import switches
-from mgen import controls
+from mgen import panel
 from mgen.commands.arguments import find_config
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider, Switch
@@ -117,7 +117,7 @@ CODED = dataclasses.replace(SMALL, codes=6, sliders=8)
 def coded(values, variables=None, seed=0):
     """Variables, and what settings of one sound each make, [count, *shape]."""
     variables = CODED.init(jax.random.key(seed), SPEC) if variables is None else variables
-    rows = controls.settings_of(CODED.controls(SPEC), values)
+    rows = panel.settings_of(CODED.controls(SPEC), values)
     return variables, np.asarray(CODED.sample(variables, jax.random.key(0), rows, SPEC))
 
 

@@ -39,7 +39,7 @@ class Arguments:
 def main(arguments: Sequence[str], *, program: str) -> None:
     """Prints the scorecard, and writes evaluation.json, index.html, and the sounds and pictures that it shows."""
     asked = tyro.cli(Arguments, args=list(arguments), prog=program)
-    from mgen import controls
+    from mgen import panel
     from mgen.commands.arguments import UsageError
     from mgen.contracts import Synthetic
     from mgen.evaluation import health, scorecard, sheet, sliders
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     out = asked.out or asked.workdir / "evaluation"
     knobs = experiment.model.controls(loaded.spec)
     captions = [
-        controls.caption(controls.shown(knobs, first.settings, index))
+        panel.caption(panel.shown(knobs, first.settings, index))
         for index in range(min(asked.shown, len(first.named[GENERATED])))
     ]
     page = sheet.write(

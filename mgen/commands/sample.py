@@ -46,7 +46,7 @@ class Arguments:
 def main(arguments: Sequence[str], *, program: str) -> None:
     """Writes sounds, a picture of each, and samples.json, which says how each was made."""
     asked = tyro.cli(Arguments, args=_one_of_each(arguments), prog=program)
-    from mgen import audio, controls, pictures
+    from mgen import audio, panel, pictures
     from mgen.commands.arguments import UsageError
     from mgen.contracts import Joinable
     from mgen.training.checkpoint import load
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     loaded = load(asked.workdir, step=asked.step if again is None else again["step"])
     knobs = loaded.experiment.model.controls(loaded.spec)
     if asked.list:
-        print("\n".join(controls.describe(knob) for knob in knobs) or "no controls")
+        print("\n".join(panel.describe(knob) for knob in knobs) or "no controls")
         return
     count, seed = 4 if asked.count is None else asked.count, asked.seed or 0
     if count < 1 or seed < 0:
@@ -68,15 +68,13 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         if again is not None:
             seed, windows = again["seed"], 1 + len(again["samples"][0].get("then", ()))
             rows = [row for made in again["samples"] for row in (made["settings"], *made.get("then", ()))]
-            settings = controls.settings_of(knobs, rows)
+            settings = panel.settings_of(knobs, rows)
         else:
-            fixed = controls.parse(knobs, asked.assignments)
+            fixed = panel.parse(knobs, asked.assignments)
             rng, windows = np.random.default_rng(seed), 1 + len(asked.then)
-            settings = controls.settle(knobs, fixed, count=count, rng=rng, vary=asked.vary or not fixed)
+            settings = panel.settle(knobs, fixed, count=count, rng=rng, vary=asked.vary or not fixed)
             if asked.then:
-                settings = _followed(
-                    knobs, settings, [controls.parse(knobs, group.split("\n")) for group in asked.then]
-                )
+                settings = _followed(knobs, settings, [panel.parse(knobs, group.split("\n")) for group in asked.then])
     except ValueError as error:
         raise UsageError(str(error)) from error
     features = loaded.experiment.features
@@ -88,10 +86,10 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     sample_rate = features.sample_rate
     made = []
     for index, wave in enumerate(waves):
-        first, *rest = (controls.shown(knobs, settings, index * windows + window) for window in range(windows))
+        first, *rest = (panel.shown(knobs, settings, index * windows + window) for window in range(windows))
         stem = out / f"sample_{index:03d}"
         audio.write(stem.with_suffix(".wav"), wave, sample_rate=sample_rate)
-        title = audio.printable(" then ".join(map(controls.caption, (first, *rest))))
+        title = audio.printable(" then ".join(map(panel.caption, (first, *rest))))
         pictures.spectrogram(stem.with_suffix(".png"), wave, sample_rate=sample_rate, title=title)
         first, *rest = (_placed(knobs, values) for values in (first, *rest))
         made.append({"file": f"{stem.name}.wav", "settings": first} | ({"then": rest} if rest else {}))
@@ -114,18 +112,18 @@ def _placed(knobs: Sequence, values: Mapping) -> dict[str, Any]:
 
 def _followed(knobs: Sequence, first: Mapping, then: Sequence[Mapping]) -> dict[str, np.ndarray]:
     """Settings of each sound's windows, sound by sound: the first is given, the others change what they name."""
-    from mgen import controls
+    from mgen import controls, panel
 
     off = {knob.name: 0.0 for knob in knobs if isinstance(knob, controls.Switch)}
     rows = []
     for index in range(len(next(iter(first.values())))):
-        row = controls.shown(knobs, first, index)
+        row = panel.shown(knobs, first, index)
         rows.append(row)
         for change in then:
             named = {knob.name: knob.show(change[knob.name]) for knob in knobs if knob.name in change}
             row = row | (off if off.keys() & named.keys() else {}) | named
             rows.append(row)
-    return controls.settings_of(knobs, rows)
+    return panel.settings_of(knobs, rows)
 
 
 def _again(asked: Arguments) -> dict[str, Any]:

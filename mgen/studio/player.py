@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mgen import audio, controls, dsp
+from mgen import audio, controls, dsp, panel
 from mgen.training.checkpoint import Loaded
 from mgen.training.sampling import generate, listened
 from mgen.training.step import averaged
@@ -88,7 +88,7 @@ class Player:
 
     def check(self, values: Mapping[str, object]) -> None:
         """Raises ValueError for a control or a value that there is not."""
-        controls.settings_of(self.knobs, [values])
+        panel.settings_of(self.knobs, [values])
 
     def play(self, values: Mapping[str, object], *, seed: int, draft: bool) -> Sound:
         """Makes a sound.
@@ -101,7 +101,7 @@ class Player:
         Raises:
           ValueError: as in `check`.
         """
-        settings = controls.settings_of(self.knobs, [values])
+        settings = panel.settings_of(self.knobs, [values])
         with _one_at_a_time:
             experiment = self._draft if draft else self._experiment
             for knob in self.knobs:

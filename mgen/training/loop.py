@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import optax
 
-from mgen import controls, parallel
+from mgen import panel, parallel
 from mgen.contracts import Corpus, Fitted, Loss, Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import CheckpointError, Checkpoints, template
@@ -270,12 +270,12 @@ def _preview(log: Log, experiment: Experiment, spec: Spec, state: TrainState) ->
     knobs = experiment.model.controls(spec)
     step = int(state.step)
     rng = np.random.default_rng(step)
-    first = controls.settle(knobs, {}, count=1, rng=rng, vary=False)
-    drawn = controls.settle(knobs, {}, count=experiment.preview_count, rng=rng, vary=True)
+    first = panel.settle(knobs, {}, count=1, rng=rng, vary=False)
+    drawn = panel.settle(knobs, {}, count=experiment.preview_count, rng=rng, vary=True)
     settings = {name: np.concatenate([first[name], drawn[name]])[: experiment.preview_count] for name in first}
     waves = generate(experiment, spec, averaged(state), settings, seed=0)
     for index, wave in enumerate(waves):
-        title = controls.caption(controls.shown(knobs, settings, index))
+        title = panel.caption(panel.shown(knobs, settings, index))
         log.sound(step, f"preview_{index}", wave, sample_rate=experiment.features.sample_rate, title=title)
 
 

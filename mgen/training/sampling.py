@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mgen import audio, controls, parallel
+from mgen import audio, controls, panel, parallel
 from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables, Windowed
 from mgen.training.experiment import Experiment
 
@@ -130,7 +130,7 @@ def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
         else:
             wave = audio.read(text, **asked)
     except audio.AudioError as error:
-        raise audio.AudioError(f"{name}={controls.brief(text)}", error.reason) from error
+        raise audio.AudioError(f"{name}={panel.brief(text)}", error.reason) from error
     if isinstance(experiment.data, Levelled):
         wave = experiment.data.level(wave)
     return np.pad(wave, (0, features.samples - len(wave)))
@@ -164,6 +164,6 @@ def settings_like(knobs: Sequence[Control], labels: Sequence[Control], columns: 
       {control: [count]}, from the labels where they say something, else the default, which is how a model is meant to
       be played; and whether labels and controls are the same, so that a setting says which real sound is meant.
     """
-    settings = dict(controls.settle(knobs, {}, count=len(columns), rng=np.random.default_rng(0), vary=False))
+    settings = dict(panel.settle(knobs, {}, count=len(columns), rng=np.random.default_rng(0), vary=False))
     known = {label.name: columns[:, index] for index, label in enumerate(labels) if label.name in settings}
     return settings | known, bool(known) and len(known) == len(labels) == len(settings)
