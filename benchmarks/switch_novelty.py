@@ -12,6 +12,10 @@ pieces of the same folder that the run never heard.
 - explained: share of the variation of the mel power that sums of one, two or all songs can explain
   (`metrics.superposition.sparse_mixture`).
 - flatness: of the spectrum, median; noise is near 0.56.
+
+`switch_axes`: each axis of the codes moved alone from -4 to 4 standard deviations, about the mean of the codes: the
+rank correlation of what is measured of the sound with the slider (1 always rises, -1 always falls), and how much of its
+movement is the slider's own, of all axes (`metrics.control`).
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from benchmarks.record import markdown, record
 
-_COUNT, _SEED = 16, 0
+_COUNT, _SEED, _POINTS = 16, 0, 9
 
 
 def main() -> None:
@@ -37,6 +41,11 @@ def main() -> None:
     about = f"{_COUNT} sounds each, or as many as there are songs; mean and, of the nearest song, least"
     print(markdown(rows))
     print(record("switch_novelty", table=rows, seed=_SEED, about=about))
+    axes = [row for run in asked.runs for row in _axes(run)]
+    if axes:
+        print(markdown(axes))
+        about = f"{_POINTS} settings of each axis; rank correlation, and in brackets the movement beside the largest"
+        print(record("switch_axes", table=axes, seed=_SEED, about=about))
 
 
 def _measured(run: pathlib.Path) -> list[dict]:
@@ -90,6 +99,43 @@ def _measured(run: pathlib.Path) -> list[dict]:
     if new and not data.tags:
         kinds["other pieces"] = np.stack(new)
     return [{"run": run.name, "sound": kind} | _row(waves, corpus.clips, features) for kind, waves in kinds.items()]
+
+
+def _axes(run: pathlib.Path) -> list[dict]:
+    """What each axis of the codes moves; nothing where there are none."""
+    import numpy as np
+
+    from mgen import panel
+    from mgen.metrics.control import monotonicity, movement, sweeps
+    from mgen.metrics.factors import measured_factors
+    from mgen.training.checkpoint import load
+    from mgen.training.sampling import generate
+    from mgen.training.step import averaged
+
+    loaded = load(run)
+    features, knobs = loaded.experiment.features, loaded.experiment.model.controls(loaded.spec)
+    axes = [knob.name for knob in knobs if knob.name.startswith("axis_")]
+    if not axes:
+        return []
+    off = {label.name: 0.0 for label in loaded.spec.labels} | {"mean": 1.0}
+    moved = sweeps([-4.0] * len(axes), [4.0] * len(axes), [0.0] * len(axes), points=_POINTS)
+    settings = panel.settings_of(knobs, [off | dict(zip(axes, row.tolist(), strict=True)) for row in moved])
+    waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=_SEED)
+    measured = [
+        measured_factors(waves[start : start + _COUNT], sample_rate=features.sample_rate)
+        for start in range(0, len(waves), _COUNT)
+    ]
+    heard = np.concatenate([np.stack(some, axis=1) for some in measured]).astype(np.float64)
+    ranks, far = monotonicity(moved, heard), movement(moved, heard)
+    share = far / np.maximum(far.max(axis=0), 1e-9)
+    return [
+        {"axis": f"{run.name} {axis}"}
+        | {
+            factor: f"{ranks[index, column]:.2f} ({share[index, column]:.2f})"
+            for column, factor in enumerate(measured[0]._fields)
+        }
+        for index, axis in enumerate(axes)
+    ]
 
 
 def _row(waves, songs, features) -> dict:
