@@ -224,8 +224,7 @@ def _distances(run, prior: pathlib.Path | None, corpus) -> list[dict]:
     chosen = np.random.default_rng(0).permutation(corpus.size("validation"))[: 2 * _SET]
     items = [corpus.item("validation", int(index), np.random.default_rng(0)) for index in chosen]
     waves, labels = (np.stack([item[key] for item in items]) for key in ("wave", "labels"))
-    knobs = run.experiment.model.controls(run.spec)
-    settings, _ = settings_like(knobs, corpus.labels, labels[_SET:])
+    settings, _ = settings_like(run.experiment.model.controls(run.spec), corpus.labels, labels[_SET:])
     train = np.random.default_rng(1).permutation(corpus.size("train"))[:_SET]
     seen = np.stack([corpus.item("train", int(index), np.random.default_rng(0))["wave"] for index in train])
     mean = parallel.spread(features.encode, seen).mean(axis=0)
@@ -257,9 +256,8 @@ def _effects(run, corpus) -> list[dict]:
     from mgen.metrics.timbre import timbre
 
     rate = run.experiment.features.sample_rate
-    names = [
-        name for name in ("low_pass", "slow_attack", "reverb") if name in {label.name for label in run.spec.labels}
-    ]
+    known = {label.name for label in run.spec.labels}
+    names = [name for name in ("low_pass", "slow_attack", "reverb") if name in known]
 
     def numbers(waves):
         loud = np.sqrt(

@@ -186,6 +186,19 @@ def variety(help: str) -> AsideSlider:
     return AsideSlider("variety", 0.0, 1.5, 1.0, help=help)
 
 
+def axis_sliders(count: int, of: str) -> tuple[Slider, ...]:
+    """A slider along each of the first principal axes of what a model remembers, in standard deviations."""
+    return tuple(
+        Slider(f"axis_{i + 1}", -4.0, 4.0, 0.0, "sigma", f"principal axis {i + 1} of the {of}") for i in range(count)
+    )
+
+
+def turned_axes(settings: Settings, count: int) -> Array:
+    """How far each of `axis_sliders` is turned, float32 [sounds, count]; count is 1 or more."""
+    names = [f"axis_{i + 1}" for i in range(count)]
+    return jax.numpy.stack([jax.numpy.asarray(settings[name], jax.numpy.float32) for name in names], axis=1)
+
+
 def encode(labels: Sequence[Control], columns: Array) -> Array:
     """What a network is given of its labels: float32 [batch, labels] to [batch, sum of the labels' widths], in 0..1.
 

@@ -1,4 +1,7 @@
-"""The studio's page in a browser: a slider is turned, a switch toggled, sound played and saved."""
+"""The studio's page in a browser: a slider is turned, a switch toggled, sound played and saved.
+
+Over 300 lines, because its tests drive one page from one set of helpers.
+"""
 
 import base64
 import contextlib

@@ -24,12 +24,6 @@ SILENCE = 10 ** (-90 / 20)
 _THREADS = 4  # each holds a whole decoded file
 
 
-def at_peak(wave: np.ndarray, peak: float | None) -> np.ndarray:
-    """A wave whose loudest sample is brought to `peak`; None leaves it, and silence stays silence."""
-    loudest = float(abs(wave).max())
-    return wave if peak is None or loudest <= SILENCE else wave * np.float32(peak / loudest)
-
-
 @dataclasses.dataclass(frozen=True)
 class File:
     """A usable sound file: its name within the folder, with `/`, and its samples."""

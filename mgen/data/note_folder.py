@@ -6,15 +6,13 @@ import csv
 import dataclasses
 import pathlib
 
-import numpy as np
-
 from mgen.data import DataError
-from mgen.data.folder import at_peak
+from mgen.data.level import AtPeak
 from mgen.data.notes import LOUDEST, Note, NotesCorpus, Wanted, found_folder, hold_out, readable
 
 
 @dataclasses.dataclass(frozen=True)
-class NoteFolder:
+class NoteFolder(AtPeak):
     """A folder of notes with a table, notes.csv: file, instrument, family, midi_pitch, and if need be velocity."""
 
     path: str = ""
@@ -61,10 +59,6 @@ class NoteFolder:
             cache_mb=self.cache_mb,
             report="\n".join([f"{root}: {len(notes)} of {len(listed)} notes", *lines]),
         )
-
-    def level(self, wave: np.ndarray) -> np.ndarray:
-        """A note that a person gives, float32 [samples], at `peak`."""
-        return at_peak(wave, self.peak)
 
 
 def _rows(table: pathlib.Path) -> list[Note]:

@@ -15,18 +15,26 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from mgen.data import DataError
-from mgen.data.folder import at_peak
-from mgen.data.notes import FAMILIES, QUALITIES, SOURCES, Note, NotesCorpus, Wanted, found_folder, hold_out, readable
+from mgen.data.level import AtPeak
+from mgen.data.notes import (
+    FAMILIES,
+    QUALITIES,
+    SOURCES,
+    Note,
+    NotesCorpus,
+    Wanted,
+    found_folder,
+    hold_out,
+    readable,
+)
 
 #: <family>_<source>_<instrument>-<pitch>-<velocity>
 _NAME = re.compile(rf"(?P<family>{'|'.join(FAMILIES)})_(?P<source>{'|'.join(SOURCES)})_(\d{{3}})-(\d{{3}})-(\d{{3}})")
 
 
 @dataclasses.dataclass(frozen=True)
-class NSynth:
+class NSynth(AtPeak):
     """Notes of NSynth, or of a soundfont that `mgen render-notes` has played."""
 
     path: str = ""
@@ -100,10 +108,6 @@ class NSynth:
             blend=self.blend,
             report="\n".join([f"{root}: {sum(map(len, parts.values()))} notes", *rejected]),
         )
-
-    def level(self, wave: np.ndarray) -> np.ndarray:
-        """A note that a person gives, float32 [samples], at `peak`."""
-        return at_peak(wave, self.peak)
 
 
 def notes_of(folder: pathlib.Path, wanted: Wanted) -> list[Note]:

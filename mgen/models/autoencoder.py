@@ -209,10 +209,7 @@ class Autoencoder:
         axes = min(self.sliders, self.latent)
         return (
             variety,
-            *(
-                controls.Slider(f"axis_{i + 1}", -4.0, 4.0, 0.0, "sigma", f"principal axis {i + 1} of the latents")
-                for i in range(axes)
-            ),
+            *controls.axis_sliders(axes, "latents"),
             controls.Clip("clip", "starts from this sound instead of from a random one"),
             controls.Clip("clip_to", "where mix leads, instead of to a random one"),
             controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
@@ -231,8 +228,7 @@ class Autoencoder:
             code = start + jnp.asarray(settings["mix"], jnp.float32)[:, None] * (end - start)
         count = min(self.sliders, self.latent)
         if count:
-            turned = jnp.stack([jnp.asarray(settings[f"axis_{i + 1}"], jnp.float32) for i in range(count)], axis=1)
-            code = code + turned @ latents.axes(memory, count)
+            code = code + controls.turned_axes(settings, count) @ latents.axes(memory, count)
         return self.decode(variables, code, spec)
 
 

@@ -173,24 +173,18 @@ class SwitchDecoder:
         if not self.codes:
             return spec.labels
         mean = controls.Slider("mean", 0.0, 1.0, 0.0, help="the mean of all codes, beside the switches that are on")
-        return (
-            *spec.labels,
-            mean,
-            *(
-                controls.Slider(f"axis_{i + 1}", -4.0, 4.0, 0.0, "sigma", f"principal axis {i + 1} of the codes")
-                for i in range(self._axes(spec))
-            ),
-        )
+        return (*spec.labels, mean, *controls.axis_sliders(self._axes(spec), "codes"))
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, frames, bins]; the same settings give the same spectrogram, so `rng` is not used."""
         own, moved = variables["decoder"], 0.0
         if self.codes:
-            turned = [jnp.asarray(settings[f"axis_{i + 1}"], jnp.float32) for i in range(self._axes(spec))]
-            axes = _axes(own["params"], len(turned), like=own["memory"]["axes"])
+            count = self._axes(spec)
             mean = jnp.mean(own["params"][_CODES]["kernel"], axis=0)
-            turned = jnp.stack([jnp.asarray(settings["mean"], jnp.float32), *turned], axis=1)
-            moved = turned @ jnp.concatenate([mean[None], axes])
+            moved = jnp.asarray(settings["mean"], jnp.float32)[:, None] * mean
+            if count:
+                axes = _axes(own["params"], count, like=own["memory"]["axes"])
+                moved = moved + controls.turned_axes(settings, count) @ axes
         switches = _inputs(spec, controls.columns(spec.labels, settings))
         features: Any = self._decoder(spec).apply({"params": own["params"]}, switches, moved)
         return features
