@@ -142,22 +142,24 @@ def read(
 
 
 def write(path: str | os.PathLike[str], wave: Any, *, sample_rate: int, subtype: str = "PCM_16") -> None:
-    """Writes a mono wave as .wav or .flac, clipped to [-1, 1]; the file appears whole or not at all.
+    """Writes a wave as .wav or .flac, clipped to [-1, 1]; the file appears whole or not at all.
 
     Args:
       path: missing folders are made.
-      wave: float [samples].
+      wave: float [samples], or [samples, channels] of 1 to 8 channels.
       sample_rate: Hz.
       subtype: libsndfile's name of the sample format, such as PCM_16, PCM_24 or (wav only) FLOAT.
 
     Raises:
       AudioError: the suffix is unknown, samples are missing or not finite, or the file cannot be written.
-      ValueError: the wave is not [samples], or holds integers.
+      ValueError: the wave is not [samples] or [samples, channels], or holds integers.
     """
     import soundfile
 
     path, wave = pathlib.Path(path), np.asarray(wave)
-    check_shape(wave, {"samples": None}, "wave")
+    check_shape(wave, {"samples": None} | ({"channels": None} if wave.ndim == 2 else {}), "wave")
+    if wave.ndim == 2 and not 1 <= wave.shape[1] <= 8:  # FLAC holds no more
+        raise ValueError(f"wave: expected [samples, channels] of 1 to 8 channels, got {wave.shape}")
     if wave.dtype.kind in "iub":
         raise ValueError(f"wave: expected floats in [-1, 1], got {wave.dtype}; divide by its full scale first")
     wave = wave.astype(np.float32)
@@ -166,7 +168,7 @@ def write(path: str | os.PathLike[str], wave: Any, *, sample_rate: int, subtype:
     if not len(wave):
         raise AudioError(path, "not written: the wave holds no samples")
     if bad := np.count_nonzero(~np.isfinite(wave)):
-        raise AudioError(path, f"not written: {bad} of {len(wave)} samples are NaN or infinite; look where they arose")
+        raise AudioError(path, f"not written: {bad} of {wave.size} samples are NaN or infinite; look where they arose")
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -110,6 +110,28 @@ class Windowed(Data, Protocol):
     """Share of a clip that it has in common with the next one."""
 
 
+@runtime_checkable
+class Warped(Data, Protocol):
+    """Data whose clips are all brought to one tempo, so that a model sees every beat at the same place."""
+
+    def warp(self, wave: np.ndarray, *, sample_rate: int, samples: int) -> np.ndarray:
+        """The beginning of a sound that a person gives, of any tempo and length, as a clip: float32 [samples]."""
+        ...
+
+    def unwarp(self, wave: Array, labels: Array, *, sample_rate: int) -> Array:
+        """A clip at the tempo that its labels say and as long as before; jit-able.
+
+        Args:
+          wave: float32 [samples], a clip of the data or one that a model made.
+          labels: float32 [labels], in the order of the corpus's own.
+          sample_rate: Hz.
+
+        Returns:
+          float32 [samples]: what is slower is cut, and what is faster goes round.
+        """
+        ...
+
+
 # --- Features ---------------------------------------------------------------------------------------------------------
 
 

@@ -32,10 +32,11 @@ def pixel_shuffle(x: Array, upscale: int) -> Array:
     return x.reshape(batch, frames * upscale, bins * upscale, channels // upscale**2)
 
 
-def sub_pixel_init(upscale: int, base: Callable | None = None) -> Callable:
+def sub_pixel_init(upscale: int, base: Callable | None = None, *, power: int = 2) -> Callable:
     """Kernel initialiser under which a convolution and a pixel shuffle begin as a nearest-neighbour enlargement.
 
-    All upscale**2 kernels that feed one cell start equal, so that no checkerboard is there to be unlearned.
+    All upscale**power kernels that feed one cell start equal, so that no checkerboard is there to be unlearned; `power`
+    is how many dimensions are enlarged.
 
     Reference: Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017, arXiv:1707.02937.
     """
@@ -43,7 +44,7 @@ def sub_pixel_init(upscale: int, base: Callable | None = None) -> Callable:
 
     def init(rng: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
         *kernel, features = shape
-        return jnp.tile(base(rng, (*kernel, features // upscale**2), dtype), upscale**2)
+        return jnp.tile(base(rng, (*kernel, features // upscale**power), dtype), upscale**power)
 
     return init
 

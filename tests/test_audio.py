@@ -300,7 +300,7 @@ def test_refuses_to_write(tmp_path):
     assert reason("a.flac", wave, subtype="FLOAT").startswith("cannot be written: Invalid combination of format")
     (tmp_path / "file").touch()
     assert reason("file/a.wav", wave).startswith("cannot be written: ")
-    with pytest.raises(ValueError, match=r"wave: expected \[samples\], got \(2, 10\)"):
+    with pytest.raises(ValueError, match=r"wave: expected \[samples, channels\] of 1 to 8 channels, got \(2, 10\)"):
         audio.write(tmp_path / "a.wav", np.zeros((2, 10)), sample_rate=RATE)
     with pytest.raises(ValueError, match=r"wave: expected floats in \[-1, 1\], got int16; divide by its full scale"):
         audio.write(tmp_path / "a.wav", np.zeros(10, np.int16), sample_rate=RATE)
@@ -313,3 +313,33 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         audio.write(tmp_path / "a.flac", np.zeros(100), sample_rate=RATE, subtype="FLOAT")
     np.testing.assert_allclose(audio.read(tmp_path / "a.flac", sample_rate=RATE), 0.5, atol=1e-4)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_channels_are_written_side_by_side(tmp_path, suffix, channels):
+    wave = np.random.default_rng(0).uniform(-0.99, 0.99, (500, channels))
+    wave[7, 0] = -3
+    audio.write(tmp_path / f"a.{suffix}", wave, sample_rate=RATE)
+    got, rate = soundfile.read(tmp_path / f"a.{suffix}", always_2d=True)
+    assert rate == RATE
+    np.testing.assert_allclose(got, wave.clip(-1, 1), atol=0.51 / 2**15, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(10, 9), (10, 0), (2, 22_050)])
+def test_refuses_too_many_channels(tmp_path, shape):
+    words = rf"wave: expected \[samples, channels\] of 1 to 8 channels, got \({shape[0]}, {shape[1]}\)"
+    with pytest.raises(ValueError, match=words):
+        audio.write(tmp_path / "a.wav", np.zeros(shape), sample_rate=RATE)
+    with pytest.raises(ValueError, match=r"wave: expected \[samples\], got \(1, 2, 3\)"):
+        audio.write(tmp_path / "a.wav", np.zeros((1, 2, 3)), sample_rate=RATE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_finite_is_counted_over_all_channels(tmp_path):
+    wave = np.zeros((4, 2))
+    wave[1, 1] = wave[2, 0] = np.nan
+    with pytest.raises(audio.AudioError, match="not written: 2 of 8 samples are NaN or infinite"):
+        audio.write(tmp_path / "a.wav", wave, sample_rate=RATE)
+    with pytest.raises(audio.AudioError, match="the wave holds no samples"):
+        audio.write(tmp_path / "a.wav", wave[:0], sample_rate=RATE)

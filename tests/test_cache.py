@@ -183,3 +183,23 @@ def test_a_bad_file_says_why(tmp_path):
     (tmp_path / "folder.wav").mkdir()
     with pytest.raises(audio.AudioError, match="is a folder"):
         cache.decoded(tmp_path / "folder.wav", sample_rate=RATE)
+
+
+def test_what_was_found_out_is_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("MGEN_CACHE", str(tmp_path / "cache"))
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 800), 8_000)
+    sound, asked = cache.decoded(tmp_path / "a.wav", sample_rate=8_000), []
+
+    def find():
+        asked.append(1)
+        return {"beats": [0.5, 1.0]}
+
+    for _ in range(2):
+        assert cache.remembered(sound, "beats 1", find) == {"beats": [0.5, 1.0]}
+    assert len(asked) == 1
+    cache.remembered(sound, "beats 2", find)
+    cache.remembered(cache.decoded(tmp_path / "a.wav", sample_rate=4_000), "beats 1", find)
+    assert len(asked) == 3
+    for entry in (tmp_path / "cache" / "found-1").rglob("*.json"):
+        entry.write_text('{"question": "beats')  # damaged: found anew
+    assert cache.remembered(sound, "beats 1", find) == {"beats": [0.5, 1.0]} and len(asked) == 4

@@ -234,6 +234,37 @@ def test_what_follows_is_one_longer_sound(run, trained):
     assert status == 1 and "expected a samples.json" in err
 
 
+def test_stereo_is_the_mono_sound_made_wide_and_made_again(run, trained):
+    words = ["sample", trained, "--set", "drums=1", "--count", "1", "--seed", "3"]
+    assert run(*words, "--out", "mono")[0] == 0
+    assert run(*words, "--channels", "2", "--out", "wide")[0] == 0
+    about = [json.loads(pathlib.Path(f"{name}/samples.json").read_text()) for name in ("mono", "wide")]
+    assert [one["channels"] for one in about] == [1, 2]
+    mono, wide = (soundfile.read(f"{name}/sample_000.wav")[0] for name in ("mono", "wide"))
+    assert wide.shape == (len(mono), 2) and np.abs(wide[:, 0] - wide[:, 1]).max() > 0.01
+    middle = wide.mean(axis=1)
+    whole = np.abs(mono) < 0.99  # not clipped: the stereo is made quieter instead
+    gain = np.vdot(middle[whole], mono[whole]) / np.vdot(mono[whole], mono[whole])
+    assert gain <= 1.001
+    np.testing.assert_allclose(middle[whole], gain * mono[whole], atol=1.5 / 2**15)
+    assert run("sample", trained, "--settings", "wide/samples.json", "--out", "again")[0] == 0
+    assert pathlib.Path("again/sample_000.wav").read_bytes() == pathlib.Path("wide/sample_000.wav").read_bytes()
+    pictures = [pathlib.Path(f"{name}/sample_000.png").read_bytes() for name in ("mono", "wide")]
+    assert pictures[0] == pictures[1]
+    about[0].pop("channels")  # as files of before are
+    pathlib.Path("old.json").write_text(json.dumps(about[0]))
+    assert run("sample", trained, "--settings", "old.json", "--out", "old")[0] == 0
+    assert pathlib.Path("old/sample_000.wav").read_bytes() == pathlib.Path("mono/sample_000.wav").read_bytes()
+    for channels in (0, 3):
+        status, _, err = run(*words, "--channels", channels)
+        assert status == 1 and f"--channels: 1 (mono) or 2 (stereo, widened from the mono sound); got {channels}" in err
+    status, _, err = run("sample", trained, "--settings", "old.json", "--channels", "2")
+    assert status == 1 and "--step and --channels; leave them out" in err
+    pathlib.Path("odd.json").write_text(json.dumps(about[0] | {"channels": 3}))
+    status, _, err = run("sample", trained, "--settings", "odd.json")
+    assert status == 1 and "channels is neither 1 nor 2" in err
+
+
 def test_waveforms_cannot_be_joined(run):
     assert run("train", "switches_original:smoke", "--workdir", "waves")[0] == 0
     status, _, err = run("sample", "waves", "--set", "drums=1", "--then", "drums=0")

@@ -72,11 +72,11 @@ def test_a_knob_of_the_models_own_stays_at_its_default():
 
 
 def test_the_library_is_of_all_training_clips_at_one_level():
-    _, corpus = toy()
-    known = library(corpus, sample_rate=RATE)
+    loaded, corpus = toy()
+    known = library(loaded.experiment, corpus)
     assert len(known) == corpus.size("train") == 12
     assert np.ptp(known[:, :20].mean(axis=1)) < 0.1, "clips of levels from 0.08 to 1"
-    assert len(library(corpus, sample_rate=RATE, most=5)) == 5
+    assert len(library(loaded.experiment, corpus, most=5)) == 5
 
 
 @pytest.mark.slow

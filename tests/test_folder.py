@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mgen.data import DataError, cache, folder
-from mgen.data.folder import Folder, scan, validation_files
+from mgen.data import DataError, cache, structure
+from mgen.data import scan as scanning
+from mgen.data.folder import Folder
+from mgen.data.scan import scan, validation_files
 
 RATE = 8_000
 CLIP = 4_000
@@ -145,8 +147,8 @@ def test_a_slow_scan_shows_a_bar(tmp_path, monkeypatch, capsys):
         put(tmp_path / f"{number}.wav", 0.1)
     scan(tmp_path, sample_rate=RATE)
     assert capsys.readouterr() == ("", "")
-    real = folder.tqdm.tqdm
-    monkeypatch.setattr(folder.tqdm, "tqdm", lambda **options: real(**{**options, "delay": 0, "mininterval": 0}))
+    real = scanning.tqdm.tqdm
+    monkeypatch.setattr(scanning.tqdm, "tqdm", lambda **options: real(**{**options, "delay": 0, "mininterval": 0}))
     scan(tmp_path, sample_rate=RATE)
     shown = capsys.readouterr()
     assert "3/3" in shown.err and "file/s" in shown.err and not shown.out
@@ -285,6 +287,39 @@ def test_random_crops_cover_and_repeat(tmp_path):
     assert short[:2400].any() and not short[2400:].any()
 
 
+def test_one_clip_from_the_start_of_each_file(tmp_path):
+    put(tmp_path / "a.wav", 2, ramp=True)
+    put(tmp_path / "b.wav", 0.3, seed=1)
+    corpus = Folder(str(tmp_path), crop="start", validation_fraction=0).open(sample_rate=RATE, samples=CLIP)
+    assert corpus.size("train") == 2
+    first, second = (corpus.item("train", index, np.random.default_rng(index)) for index in range(2))
+    np.testing.assert_array_equal(positions(first), np.r_[1 : CLIP + 1])
+    assert second["wave"][:2400].any() and not second["wave"][2400:].any()
+
+
+def test_one_clip_from_where_each_song_repeats(tmp_path, monkeypatch):
+    """Noise, chords, other noise, the same chords: the clip is of the chords; validation stays consecutive."""
+    for name in "abcd":
+        rng = np.random.default_rng(ord(name))
+        tones = np.sin(np.outer(np.arange(2 * RATE) / RATE, 2 * np.pi * rng.uniform(200, 900, 4))).sum(axis=1) * 0.05
+        chords = tones * np.repeat(rng.uniform(0.1, 1, 8), RATE // 4)
+        pieces = rng.normal(0, 0.05, 2 * RATE), chords, rng.normal(0, 0.05, 3 * RATE), chords, rng.normal(0, 0.05, RATE)
+        soundfile.write(tmp_path / f"{name}.wav", np.concatenate(pieces), RATE)
+    put(tmp_path / "short.wav", 1, seed=0)
+    data = Folder(str(tmp_path), crop="repeat", validation_fraction=0.3)
+    corpus = data.open(sample_rate=RATE, samples=2 * RATE)
+    assert corpus.size("train") == len(corpus.files("train"))
+    assert corpus.size("validation") >= 5 * sum(file.name != "short.wav" for file in corpus.files("validation"))
+    for index, file in enumerate(corpus.files("train")):
+        start_s = 0.0 if file.name == "short.wav" else 2.0
+        assert f"    {file.name}: repeats from {start_s:.2f} s" in corpus.report
+        wave = corpus.item("train", index, np.random.default_rng(0))["wave"]
+        expected = file.audio.read(round(start_s * RATE), round((start_s + 2) * RATE))
+        np.testing.assert_array_equal(wave[: len(expected)], expected)
+    monkeypatch.setattr(structure, "repetition", None)  # found before, and not looked for again
+    assert data.open(sample_rate=RATE, samples=2 * RATE).report == corpus.report
+
+
 def test_validation_does_not_depend_on_the_generator(tmp_path):
     for number in range(6):
         put(tmp_path / f"{number}.wav", 1.3)
@@ -300,7 +335,7 @@ def test_validation_does_not_depend_on_the_generator(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "samples", "message"),
     [
-        ({"crop": "centre"}, CLIP, "data.crop=centre: expected random or grid"),
+        ({"crop": "centre"}, CLIP, "data.crop=centre: expected one of random, grid, start, repeat"),
         ({"validation_fraction": 1.0}, CLIP, "data.validation_fraction=1.0: expected 0 up to but not 1"),
         ({}, 0, "samples=0: a clip needs at least one sample"),
     ],

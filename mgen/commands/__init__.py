@@ -13,6 +13,7 @@ VERBS = {
     "invert": "sound to a spectrogram and back, to hear what is lost",
     "evaluate": "measure what a run makes, beside real sound",
     "render-notes": "play a soundfont's notes, to train on",
+    "render-tones": "make songs of the built-in synthetic music, to train on",
 }
 
 

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         data = dataclasses.replace(data, path=asked.data_path)
     corpus = data.open(sample_rate=experiment.features.sample_rate, samples=experiment.features.samples)
 
-    known = library(corpus, sample_rate=experiment.features.sample_rate)
+    known = library(experiment, corpus)
     runs, first, made_s, measured_s = [], None, 0.0, 0.0
     for seed in range(asked.seeds):
         began = time.perf_counter()

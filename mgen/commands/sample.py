@@ -37,6 +37,8 @@ class Arguments:
     """Of what is drawn, of the model's noise and of the phase; 0 if not given."""
     out: pathlib.Path | None = None
     """Folder of the wav and png files; WORKDIR/samples if not given."""
+    channels: int | None = None
+    """1 or 2: stereo is widened from the mono sound; 1 if not given."""
     step: int | None = None
     """Checkpoint to use; the newest if not given."""
     list: bool = False
@@ -62,8 +64,11 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         print("\n".join(panel.describe(knob) for knob in knobs) or "no controls")
         return
     count, seed = 4 if asked.count is None else asked.count, asked.seed or 0
+    channels = (1 if asked.channels is None else asked.channels) if again is None else again.get("channels", 1)
     if count < 1 or seed < 0:
         raise UsageError(f"--count: at least 1, --seed: at least 0; got {count} and {seed}")
+    if channels not in (1, 2):
+        raise UsageError(f"--channels: 1 (mono) or 2 (stereo, widened from the mono sound); got {channels}")
     try:
         if again is not None:
             seed, windows = again["seed"], 1 + len(again["samples"][0].get("then", ()))
@@ -88,14 +93,25 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     for index, wave in enumerate(waves):
         first, *rest = (panel.shown(knobs, settings, index * windows + window) for window in range(windows))
         stem = out / f"sample_{index:03d}"
-        audio.write(stem.with_suffix(".wav"), wave, sample_rate=sample_rate)
+        heard = wave if channels == 1 else _widened(wave, sample_rate, seed)
+        audio.write(stem.with_suffix(".wav"), heard, sample_rate=sample_rate)
         title = audio.printable(" then ".join(map(panel.caption, (first, *rest))))
         pictures.spectrogram(stem.with_suffix(".png"), wave, sample_rate=sample_rate, title=title)
         first, *rest = (_placed(knobs, values) for values in (first, *rest))
         made.append({"file": f"{stem.name}.wav", "settings": first} | ({"then": rest} if rest else {}))
         print(f"{stem}.wav  {title}")
-    about = {"workdir": str(asked.workdir), "step": loaded.step, "seed": seed, "samples": made}
+    about = {"workdir": str(asked.workdir), "step": loaded.step, "seed": seed, "channels": channels, "samples": made}
     (out / "samples.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _widened(wave: np.ndarray, sample_rate: int, seed: int) -> np.ndarray:
+    """Left and right [samples, 2] of a mono wave [samples]; quieter where a channel would be clipped."""
+    import jax
+
+    from mgen import dsp
+
+    wide = np.asarray(dsp.widen(wave, rng=jax.random.key(seed), sample_rate=sample_rate))
+    return wide / max(1.0, float(np.abs(wide).max()))
 
 
 def _placed(knobs: Sequence, values: Mapping) -> dict[str, Any]:
@@ -131,9 +147,10 @@ def _again(asked: Arguments) -> dict[str, Any]:
     from mgen.commands.arguments import UsageError
 
     said = asked.assignments or asked.then or asked.vary
-    if said or any(value is not None for value in (asked.count, asked.seed, asked.step)):
+    if said or any(value is not None for value in (asked.count, asked.seed, asked.step, asked.channels)):
         raise UsageError(
-            "--settings: the file says all of --set, --then, --vary, --count, --seed and --step; leave them out"
+            "--settings: the file says all of --set, --then, --vary, --count, --seed, --step and --channels; "
+            "leave them out"
         )
     try:
         about = json.loads(asked.settings.read_text())
@@ -141,6 +158,8 @@ def _again(asked: Arguments) -> dict[str, Any]:
         whole = len({len(row) for row in rows}) == 1 and all(isinstance(one, dict) for row in rows for one in row)
         if not whole or type(about["seed"]) is not int or type(about["step"]) is not int or about["seed"] < 0:
             raise ValueError("seed, step or samples are wrong")
+        if about.get("channels", 1) not in (1, 2):
+            raise ValueError("channels is neither 1 nor 2")
     except OSError as error:
         raise UsageError(f"--settings {asked.settings}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:

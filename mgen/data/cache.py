@@ -1,5 +1,7 @@
 """Decoded audio on disk: 16-bit samples under $MGEN_CACHE (or ~/.cache/mgen), so that a song is decoded once.
 
+What else is found out about a song, such as where its beats are, is `remembered` beside it.
+
 An entry is keyed by the content of the sound file and the sample rate, never by its name, and holds
 
     bytes 0..255   JSON padded with spaces: format version, samples, scale, and the source's rate and channels
@@ -19,6 +21,8 @@ import json
 import os
 import pathlib
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +104,28 @@ def decoded(path: str | os.PathLike[str], *, sample_rate: int) -> Decoded:
     if found is None:
         raise DataError(f"cannot read back what was just written to {audio.printable(str(entry))}; {_way_out()}")
     return found
+
+
+def remembered(sound: Decoded, question: str, find: Callable[[], Any]) -> Any:
+    """What was found out about a sound before, or is now: anything that JSON can hold.
+
+    Args:
+      sound: whose content and sample rate the answer is kept by.
+      question: what is asked, with its version and everything that the answer depends on.
+      find: answers it, where nobody did so before.
+
+    Raises:
+      DataError: the cache cannot be written.
+    """
+    asked = hashlib.sha256(f"{sound.sample_rate} {question}".encode()).hexdigest()[:16]
+    entry = folder() / f"found-{_VERSION}" / sound.sha256[:2] / f"{sound.sha256}-{asked}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        note = json.loads(entry.read_text("utf-8"))
+        if note["question"] == question:
+            return note["answer"]
+    answer = find()
+    _place(entry, json.dumps({"question": question, "answer": answer}).encode())
+    return answer
 
 
 def _load(entry: pathlib.Path, digest: str) -> Decoded | None:

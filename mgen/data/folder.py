@@ -1,174 +1,19 @@
-"""A folder of sound files as training data: scan, split by file, cut into clips."""
+"""A folder of sound files as training data: split by file, cut into clips at random, in a row, or one a file."""
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import dataclasses
-import hashlib
-import itertools
-import os
-import pathlib
-from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
 import tqdm
 
-from mgen import audio
-from mgen.data import DataError, cache
+from mgen.audio import printable
+from mgen.data import DataError
+from mgen.data.scan import File, Scan, fingerprint, scan, validation_files
+from mgen.data.structure import repeated_start
 
-#: A file whose peak is not above this, 90 dB below full scale and one step of 16 bits, is silent.
-SILENCE = 10 ** (-90 / 20)
-
-_THREADS = 4  # each holds a whole decoded file
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A usable sound file: its name within the folder, with `/`, and its samples."""
-
-    name: str
-    audio: cache.Decoded
-
-
-@dataclasses.dataclass(frozen=True)
-class Scan:
-    """What a folder holds: usable files by name, and the others with their reasons."""
-
-    root: pathlib.Path
-    files: tuple[File, ...]
-    rejected: tuple[tuple[str, str], ...]  # name, reason
-    not_looked_at: int = 0  # further sound files, beyond the limit
-
-    @property
-    def report(self) -> str:
-        """Counts, durations, rates, channels, and every rejected file with its reason."""
-        seconds = np.array([file.audio.duration_s for file in self.files])
-        rates = collections.Counter(file.audio.source_rate for file in self.files)
-        channels = collections.Counter(file.audio.channels for file in self.files)
-        lines = [
-            f"{self.root}: {len(self.files)} files, {seconds.sum():.1f} s in total"
-            f" (shortest {seconds.min():.1f} s, median {np.median(seconds):.1f} s, longest {seconds.max():.1f} s)",
-            "  sample rates: " + ", ".join(f"{rate} Hz x {count}" for rate, count in sorted(rates.items())),
-            "  channels: " + ", ".join(f"{number} x {count}" for number, count in sorted(channels.items())),
-        ]
-        if self.rejected:
-            lines.append(f"  rejected: {len(self.rejected)}")
-            lines += [f"    {name}: {reason}" for name, reason in self.rejected]
-        if self.not_looked_at:
-            lines.append(f"  not looked at: {self.not_looked_at} further files")
-        return audio.printable("\n".join(lines))
-
-
-def scan(
-    path: str | os.PathLike[str],
-    *,
-    sample_rate: int,
-    limit: int = 0,
-    counts: Callable[[File], bool] = lambda file: True,
-) -> Scan:
-    """Finds and decodes the sound files of a tree in name order; hidden files and folders are passed by.
-
-    Args:
-      path: the folder; links are followed, but never back into a folder that holds them.
-      sample_rate: Hz, at which the files are decoded into the cache.
-      limit: stop at this many usable files; 0 is all.
-      counts: whether a usable file counts towards the limit.
-
-    Raises:
-      DataError: there is no such folder, it holds no sound files, or all of them were rejected.
-    """
-    if not os.fspath(path):
-        raise DataError("data.path is empty; give a folder of audio files: --data.path DIR")
-    root = pathlib.Path(path).expanduser()
-    if not root.exists():
-        raise _error(f"data.path={root}: no such folder; give a folder of audio files: --data.path DIR")
-    if not root.is_dir():
-        raise _error(f"data.path={root}: is a file; give the folder that holds it: --data.path {root.parent}")
-    names, refused = [], {}
-    _walk(root, "", frozenset(), names, refused)
-    found = sorted(name for name in names if _suffix(name) in audio.SUFFIXES)
-    if not found:
-        others = collections.Counter(_suffix(name) or "no suffix" for name in names)
-        held = ", ".join(f"{suffix} x {count}" for suffix, count in others.most_common(8)) or "no files"
-        unread = "".join(f"; {name}: {reason}" for name, reason in refused.items())
-        raise _error(f"data.path={root}: no audio files; looked for {' '.join(audio.SUFFIXES)}, found {held}{unread}")
-
-    def decode(name: str) -> cache.Decoded | audio.AudioError:
-        try:
-            return cache.decoded(root / name, sample_rate=sample_rate)
-        except audio.AudioError as error:
-            return error
-
-    files, seen, looked, counted = [], {}, 0, 0
-    with tqdm.tqdm(total=None if limit else len(found), delay=2, unit="file", leave=False) as bar:
-        for name, result in zip(found, _ahead(decode, found), strict=False):
-            bar.update()
-            looked += 1
-            if isinstance(result, audio.AudioError):
-                refused[name] = result.reason
-            elif result.peak <= SILENCE:
-                refused[name] = "silent"
-            elif result.sha256 in seen:
-                refused[name] = f"same content as {seen[result.sha256]}"
-            else:
-                seen[result.sha256] = name
-                files.append(File(name, result))
-                counted += counts(files[-1])
-                if counted == limit > 0:
-                    break
-    rejected = tuple(sorted(refused.items()))
-    if not files:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected[:5])
-        more = f"\n  and {len(rejected) - 5} more" if len(rejected) > 5 else ""
-        raise _error(f"data.path={root}: none of {len(found)} audio files can be used:{reasons}{more}")
-    return Scan(root, tuple(files), rejected, len(found) - looked)
-
-
-def fingerprint(files: Iterable[File]) -> str:
-    """A digest of names and contents in their order, wherever the folder lies: 16 hex digits."""
-    listed = ascii([(file.name, file.audio.sha256) for file in files])
-    return hashlib.sha256(listed.encode("ascii")).hexdigest()[:16]
-
-
-def _error(message: str) -> DataError:
-    return DataError(audio.printable(message))
-
-
-def _ahead(
-    decode: Callable[[str], cache.Decoded | audio.AudioError], names: list[str]
-) -> Iterator[cache.Decoded | audio.AudioError]:
-    """`decode` of each name in order, while the next few are under way; whoever stops early leaves the rest undone."""
-    rest = iter(names)
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        waiting = collections.deque(pool.submit(decode, name) for name in itertools.islice(rest, _THREADS))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(decode, name) for name in itertools.islice(rest, 1))
-
-
-def _suffix(name: str) -> str:
-    return pathlib.PurePosixPath(name).suffix.lower()
-
-
-def _walk(folder: pathlib.Path, prefix: str, above: frozenset[str], names: list[str], refused: dict[str, str]) -> None:
-    """Collects the names of all files; `above` holds the real paths of the folders around this one, against loops."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        refused[prefix or "."] = f"cannot look into this folder: {error.strerror}"
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            _walk(entry, f"{prefix}{entry.name}/", above | {real}, names, refused)
-        elif entry.is_file() or entry.is_symlink():  # a broken link is reported; a pipe would be waited for
-            names.append(prefix + entry.name)
+_CROPS = ("random", "grid", "start", "repeat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,8 +23,9 @@ class Folder:
     path: str = ""
     """Folder of audio files, searched with all its subfolders."""
 
-    crop: Literal["random", "grid"] = "random"
-    """Training clips: random pieces of each file, or consecutive ones. Validation clips are always consecutive."""
+    crop: Literal["random", "grid", "start", "repeat"] = "random"
+    """Training clips: random pieces of each file, or consecutive ones; or one of each file, from its start or where the
+    song repeats best, which is often the chorus. Validation clips are always consecutive."""
 
     validation_fraction: float = 0.1
     """Share of the files kept for validation; at least one file where there are two and this is not 0."""
@@ -193,8 +39,8 @@ class Folder:
         Raises:
           DataError: a field has no such value, or nothing usable is left.
         """
-        if self.crop not in ("random", "grid"):
-            raise DataError(f"data.crop={self.crop}: expected random or grid")
+        if self.crop not in _CROPS:
+            raise DataError(f"data.crop={self.crop}: expected one of {', '.join(_CROPS)}")
         if not 0 <= self.validation_fraction < 1:
             raise DataError(f"data.validation_fraction={self.validation_fraction}: expected 0 up to but not 1")
         if samples < 1:
@@ -204,58 +50,47 @@ class Folder:
         return FolderCorpus(found, kept, samples, sample_rate, self.crop)
 
 
-def validation_files(names: list[str], fraction: float, seed: int) -> set[str]:
-    """Which files are kept for validation: those whose name, hashed with the seed to [0, 1), falls below `fraction`.
-
-    A file so keeps its side when others come or go, except where one side would be empty: then the file nearest to it
-    changes over.
-    """
-    place = {
-        name: int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest()[:8]) / 2**64
-        for name in names
-    }
-    kept = {name for name in names if place[name] < fraction}
-    if len(names) >= 2 and fraction > 0:
-        if not kept:
-            kept = {min(names, key=place.__getitem__)}
-        elif len(kept) == len(names):
-            kept.remove(max(names, key=place.__getitem__))
-    elif len(names) == 1:
-        kept = set()
-    return kept
-
-
 class FolderCorpus:
     """An opened `Folder`: items by number, without labels.
 
     Training items of random crops are as many as the whole clips in the files, at least one a file, so that longer
-    files are drawn more often. Consecutive clips include a file's last piece, zero-padded, if it is at least half a
-    clip. A file shorter than a clip is one item, zero-padded at its end.
+    files are drawn more often; of "start" and "repeat" there is one a file. Consecutive clips include a file's last
+    piece, zero-padded, if it is at least half a clip. A file shorter than a clip is one item, zero-padded at its end.
     """
 
     labels = ()
 
     def __init__(self, found: Scan, kept: set[str], samples: int, sample_rate: int, crop: str):
         self.samples = samples
-        self._random = crop == "random"
+        self._crop = {"train": crop, "validation": "grid"}
         self._files = {
             "train": tuple(file for file in found.files if file.name not in kept),
             "validation": tuple(file for file in found.files if file.name in kept),
         }
+        self._once: dict[str, int] = {}  # by file, the first sample of the only clip of it
+        if crop == "repeat":
+            length_s = samples / sample_rate
+            for file in tqdm.tqdm(self._files["train"], delay=2, unit="file", leave=False):
+                start = round(repeated_start(file.audio, length_s=length_s) * sample_rate)
+                self._once[file.name] = max(0, min(start, file.audio.length - samples))
         self._ends = {
             split: np.cumsum([self._clips(file, split) for file in self._files[split]]) for split in self._files
         }
         short = sum(file.audio.length < samples for file in found.files)
         lines = [found.report, f"  clips of {samples} samples ({samples / sample_rate:.2f} s):"]
         lines += [f"    {split}: {self.size(split)} in {len(files)} files" for split, files in self._files.items()]
+        if crop == "repeat":
+            lines += [f"    {name}: repeats from {start / sample_rate:.2f} s" for name, start in self._once.items()]
         if short:
             lines.append(f"    shorter than a clip and zero-padded: {short}")
-        self.report = "\n".join(lines)
+        self.report = printable("\n".join(lines))
         self.fingerprint = fingerprint(found.files)
 
     def _clips(self, file: File, split: str) -> int:
+        if self._crop[split] in ("start", "repeat"):
+            return 1
         whole, rest = divmod(file.audio.length, self.samples)
-        padded = 2 * rest >= self.samples and not (self._random and split == "train")
+        padded = 2 * rest >= self.samples and self._crop[split] == "grid"
         return max(1, whole + padded)
 
     def _split(self, split: str) -> tuple[File, ...]:
@@ -281,9 +116,11 @@ class FolderCorpus:
             raise IndexError(f"item {index} of {split}: expected 0 to {self.size(split) - 1}")
         ends = self._ends[split]
         number = int(np.searchsorted(ends, index, side="right"))
-        file = self._files[split][number].audio
-        if self._random and split == "train":
+        name, file = self._files[split][number].name, self._files[split][number].audio
+        if self._crop[split] == "random":
             start = int(rng.integers(max(0, file.length - self.samples) + 1))
+        elif self._crop[split] == "repeat":
+            start = self._once[name]
         else:
             start = (index - (int(ends[number - 1]) if number else 0)) * self.samples
         wave = file.read(start, start + self.samples)

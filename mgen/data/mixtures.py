@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import hashlib
 import pathlib
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,15 +13,16 @@ import numpy as np
 from mgen.audio import printable
 from mgen.controls import Switch
 from mgen.data import DataError
-from mgen.data.folder import SILENCE, File, Scan, fingerprint, scan
-from mgen.data.tags import read_tags
+from mgen.data.level import AtRms
+from mgen.data.scan import SILENCE, File, Scan, fingerprint, scan
+from mgen.data.tags import one_word, tag_switches, tags_in
 
 #: Items of one pass over the training split, for each song.
 ITEMS_PER_SONG = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Mixtures:
+class Mixtures(AtRms):
     """One clip of each song, mixed anew in every item; the label of a song is how loud it is in the mixture."""
 
     path: str = ""
@@ -91,7 +91,7 @@ class Mixtures:
             """Where its clips start, and they themselves, [windows, samples]."""
             start = min(round(self.start_s * sample_rate), max(0, file.audio.length - whole))
             wave = file.audio.read(start, start + whole)
-            gain = self._gain(wave) if abs(wave).max() > SILENCE else 0.0
+            gain = self.gain(wave) if abs(wave).max() > SILENCE else 0.0
             wave = np.pad(wave * np.float32(gain), (0, whole - len(wave)))
             return start, np.stack([wave[number * step : number * step + samples] for number in range(self.windows)])
 
@@ -113,7 +113,7 @@ class Mixtures:
             else:
                 files.append(file)
                 clips.append(own)
-                gain = 20 * np.log10(self._gain(file.audio.read(start, start + whole)))
+                gain = 20 * np.log10(self.gain(file.audio.read(start, start + whole)))
                 notes.append(f"    {file.name}: from {start / sample_rate:g} s, gain {gain:+.1f} dB")
         if not files:
             path = printable(str(found.root))
@@ -129,20 +129,7 @@ class Mixtures:
         """From the name of a file to its tags; None where none are asked for. Raises DataError."""
         if not self.tags:
             return lambda name: None
-        folder = pathlib.Path(self.path).expanduser()
-        near = [folder / self.tags, folder.parent / self.tags, pathlib.Path(self.tags)]
-        table = next((path for path in near if path.is_file()), None)
-        if table is None:
-            raise DataError(f"data.tags={self.tags}: no such file; looked for {', '.join(map(str, near))}")
-        tags_of = read_tags(table, self.column)
-        return lambda name: tags_of(f"{folder.resolve().name}/{name}")
-
-    def level(self, wave: np.ndarray) -> np.ndarray:
-        """A clip that a person gives, float32 [samples], at `level_db`."""
-        return wave * np.float32(self._gain(wave)) if abs(wave).max() > SILENCE else wave
-
-    def _gain(self, wave: np.ndarray) -> np.float64:
-        return 10 ** (self.level_db / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
+        return tags_in(self.path, self.tags, self.column)
 
 
 def switch_names(names: list[str]) -> list[str]:
@@ -152,14 +139,14 @@ def switch_names(names: list[str]) -> list[str]:
     not UTF-8 become escapes. A stem that only one file has is that file's name, whatever the others are numbered.
     """
     paths = [pathlib.PurePosixPath(printable(name)) for name in names]
-    stems = [_clean(path.stem) for path in paths]
+    stems = [one_word(path.stem) for path in paths]
     count = collections.Counter(stems)
     taken = {stem for stem in stems if count[stem] == 1}
     result: list[str] = []
     for path, stem in zip(paths, stems, strict=True):
         name = stem
         if count[stem] > 1:
-            name = base = _clean(str(path.with_suffix("")))
+            name = base = one_word(str(path.with_suffix("")))
             number = 1
             while name in taken:
                 number += 1
@@ -167,10 +154,6 @@ def switch_names(names: list[str]) -> list[str]:
             taken.add(name)
         result.append(name)
     return result
-
-
-def _clean(text: str) -> str:
-    return re.sub(r"[\s=,]+", "_", text).lstrip("-") or "_"
 
 
 class MixturesCorpus:
@@ -199,9 +182,7 @@ class MixturesCorpus:
     ):
         self.clips, names = clips, [file.name for file in files]
         if data.tags:
-            tags = [tuple(dict.fromkeys(_clean(printable(tag)) for tag in own)) for own in tags]
-            every = sorted({tag for own in tags for tag in own})
-            self.switches = np.array([[tag in own for tag in every] for own in tags], np.float32)
+            tags, every, self.switches = tag_switches(tags)
             about = [", ".join(name for name, own in zip(names, tags, strict=True) if tag in own) for tag in every]
         else:
             every, about, self.switches = switch_names(names), names, np.eye(len(clips), dtype=np.float32)

@@ -15,7 +15,7 @@ from mgen import audio
 from mgen.controls import Choice, Control, Slider, Switch
 from mgen.data import DataError
 from mgen.data.effects import apply_effects, draw_amounts, effects_as_labels
-from mgen.data.folder import SILENCE, validation_files
+from mgen.data.scan import SILENCE, validation_files
 
 Array = jax.Array
 
@@ -255,7 +255,7 @@ def _counted(split: str, notes: Sequence[Note]) -> str:
 
 
 def hold_out(notes: Sequence[Note], fraction: float, seed: int, *, by: str = "instrument") -> dict[str, list[Note]]:
-    """Train and validation; see `folder.validation_files`.
+    """Train and validation; see `scan.validation_files`.
 
     Args:
       notes: all of them.

@@ -18,8 +18,10 @@ from mgen.dsp.phase import griffin_lim
 from mgen.dsp.phase_gradient import phase_gradient
 from mgen.dsp.phase_scan import ScanFrames, scan_frames, scan_phases, scan_step
 from mgen.dsp.phase_tree import tree_phases
+from mgen.dsp.stereo import widen
 from mgen.dsp.stft import frame_count, istft, sample_count, stft, window
 from mgen.dsp.streaming import PhaseStream, StreamState, stream_griffin_lim
+from mgen.dsp.time_warp import resample_at, time_stretch
 
 __all__ = [
     "PhaseStream",
@@ -42,6 +44,7 @@ __all__ = [
     "mel_to_magnitude",
     "phase_gradient",
     "power_to_decibels",
+    "resample_at",
     "reverb",
     "sample_count",
     "scan_frames",
@@ -50,7 +53,9 @@ __all__ = [
     "slow_attack",
     "stft",
     "stream_griffin_lim",
+    "time_stretch",
     "tree_phases",
     "vibrato",
+    "widen",
     "window",
 ]

@@ -12,7 +12,8 @@ from mgen.contracts import Corpus
 from mgen.metrics.embedding import embed
 from mgen.training.checkpoint import Loaded
 from mgen.training.clips import clips
-from mgen.training.sampling import generate, settings_like
+from mgen.training.experiment import Experiment
+from mgen.training.sampling import generate, heard, labels_asked, settings_like
 from mgen.training.step import averaged
 
 #: Names of the sets that are measured, in the order they are shown.
@@ -64,7 +65,7 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
     features, split = experiment.features, "validation" if corpus.size("validation") else "train"
     index = rng.permutation(corpus.size(split))[:count]
     real, labels = _items(corpus, split, index, rng)
-    train, _ = _items(corpus, "train", rng.permutation(corpus.size("train"))[:count], rng)
+    train, trained = _items(corpus, "train", rng.permutation(corpus.size("train"))[:count], rng)
     knobs = experiment.model.controls(loaded.spec)
     settings, paired = settings_like(knobs, corpus.labels, labels)
     if not paired and len(labels) < count:  # as many as were asked for, though there are fewer labels to ask with
@@ -76,23 +77,25 @@ def collect(loaded: Loaded, corpus: Corpus, *, count: int, seed: int) -> Sets:
     level = np.sqrt(np.mean(np.square(real, dtype=np.float64)))
     generated = generate(experiment, loaded.spec, averaged(loaded.state), settings, seed=seed)
     noise = rng.normal(0, level, (len(generated), features.samples)).clip(-1, 1).astype(np.float32)
+    middle = np.repeat(parallel.spread(features.decode, mean, keys[:1]), len(generated), axis=0)
     named = {
-        REAL: real,
-        RECONSTRUCTED: parallel.spread(features.decode, encoded, keys),
+        REAL: heard(experiment, real, labels),
+        RECONSTRUCTED: heard(experiment, parallel.spread(features.decode, encoded, keys), labels),
         GENERATED: generated,
-        MEAN: np.repeat(parallel.spread(features.decode, mean, keys[:1]), len(generated), axis=0),
+        MEAN: heard(experiment, middle, labels_asked(loaded.spec, settings, len(generated))),
         NOISE: noise,
     }
+    train = heard(experiment, train, trained)
     known = {label.name: labels[:, column] for column, label in enumerate(corpus.labels)}
     return Sets(features.sample_rate, train, named, settings, known, paired, split == "validation", index)
 
 
-def library(corpus: Corpus, *, sample_rate: int, most: int = 2000) -> np.ndarray:
+def library(experiment: Experiment, corpus: Corpus, *, most: int = 2000) -> np.ndarray:
     """Embeddings of the training clips, all of them up to `most`, each brought to one level: a quiet copy is a copy."""
     index = np.random.default_rng(0).permutation(corpus.size("train"))[:most]
     parts = np.array_split(index, -(-len(index) // _AT_ONCE))
-    made = (_items(corpus, "train", part, np.random.default_rng(0))[0] for part in parts)
-    return np.concatenate([levelled(waves, sample_rate=sample_rate) for waves in made])
+    made = (heard(experiment, *_items(corpus, "train", part, np.random.default_rng(0))) for part in parts)
+    return np.concatenate([levelled(waves, sample_rate=experiment.features.sample_rate) for waves in made])
 
 
 def levelled(waves: np.ndarray, *, sample_rate: int) -> np.ndarray:

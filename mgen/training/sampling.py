@@ -13,10 +13,11 @@ import jax
 import numpy as np
 
 from mgen import audio, controls, panel, parallel
-from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables, Windowed
+from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables, Warped, Windowed
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
+_SLOWEST = 3  # clips of a sound that may be one clip of `Warped` data
 _OVERLAP = 1 / 8  # of a clip with the next, where the data does not say
 
 
@@ -60,7 +61,33 @@ def generate(
         overlap = features.frames - round((1 - share) * (features.frames - 1))
         features, clips = features.joined(np.stack(made, axis=1), overlap=overlap)
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(clips))
-    return np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
+    waves = np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
+    return heard(experiment, waves, labels_asked(spec, jax.tree.map(lambda values: values[::windows], seen), len(waves)))
+
+
+def heard(experiment: Experiment, waves: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Clips of the data, or of a model, as they are to be heard: those of `Warped` data at the tempo of their labels.
+
+    Args:
+      experiment: whose data it is.
+      waves: float32 [count, samples].
+      columns: float32 [count, labels], in the order of the corpus's labels.
+    """
+    if not isinstance(experiment.data, Warped):
+        return waves
+    unwarp = _unwarping(experiment.data, experiment.features.sample_rate)
+    return np.asarray(parallel.spread(unwarp, waves, np.asarray(columns, np.float32)))
+
+
+@functools.lru_cache(maxsize=8)
+def _unwarping(data: Warped, sample_rate: int) -> Callable:
+    return functools.partial(data.unwarp, sample_rate=sample_rate)
+
+
+def labels_asked(spec: Spec, settings: Settings, count: int) -> np.ndarray:
+    """Labels of sounds that are asked for, float32 [count, labels]; of those that the model does not ask, defaults."""
+    asked = [settings.get(label.name, np.full(count, label.default)) for label in spec.labels]
+    return np.stack(asked, axis=1).astype(np.float32) if asked else np.zeros((count, 0), np.float32)
 
 
 def _sampled(sample: Callable, variables: Variables, rng: jax.Array, settings: Settings, count: int) -> np.ndarray:
@@ -119,8 +146,9 @@ def _clips(experiment: Experiment, spec: Spec, variables: Variables, name: str, 
 
 def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
     """The beginning of a sound file as the data would give it: at its level, and filled up with zeros."""
-    features = experiment.features
-    asked = {"sample_rate": features.sample_rate, "duration_s": features.samples / features.sample_rate}
+    features, data = experiment.features, experiment.data
+    longest = (_SLOWEST if isinstance(data, Warped) else 1) * features.samples
+    asked = {"sample_rate": features.sample_rate, "duration_s": longest / features.sample_rate}
     try:
         if text.startswith("data:"):
             with tempfile.TemporaryDirectory() as folder:
@@ -131,8 +159,10 @@ def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
             wave = audio.read(text, **asked)
     except audio.AudioError as error:
         raise audio.AudioError(f"{name}={panel.brief(text)}", error.reason) from error
-    if isinstance(experiment.data, Levelled):
-        wave = experiment.data.level(wave)
+    if isinstance(data, Warped):
+        return data.warp(wave, sample_rate=features.sample_rate, samples=features.samples)
+    if isinstance(data, Levelled):
+        wave = data.level(wave)
     return np.pad(wave, (0, features.samples - len(wave)))
 
 

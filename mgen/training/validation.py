@@ -18,7 +18,7 @@ from mgen.metrics.mel import mel_distance
 from mgen.metrics.timbre import timbre
 from mgen.training.clips import clips
 from mgen.training.experiment import Experiment
-from mgen.training.sampling import generate, settings_like
+from mgen.training.sampling import generate, heard, settings_like
 from mgen.training.step import TrainState, averaged, encoder, make_validation
 
 _FEWEST, _SHORTEST = 3, 4096  # sounds, and samples of each, of which these measures say something
@@ -91,7 +91,7 @@ class Validation:
         real, labels = clips(self._corpus, "validation", range(self._count), drawn)
         knobs = self._experiment.model.controls(self._spec)
         settings, paired = settings_like(knobs, self._spec.labels, labels)
-        return real, settings, paired
+        return heard(self._experiment, real, labels), settings, paired
 
 
 def means(rows: Sequence[Mapping[str, jax.Array]]) -> dict[str, float]:

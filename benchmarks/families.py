@@ -1,0 +1,132 @@
+"""Which kind of network suits music: an autoencoder of the wave, with and without beats, a GAN, a VAE and a flow.
+
+    mgen render-tones SONGS --songs 64 --seconds 30
+    python benchmarks/families.py pieces=PIECES tones=SONGS --out runs/families [--jobs 4]
+
+The same songs, a quarter of the files held out, the same number of steps of the same number of clips, three seeds. Of
+192 sounds of each: how strong a rhythm they have, and how many have one that noise of the same kind has not (p < 0.05);
+how noisy they are; how far from songs that were held out (Frechet and kernel distance, all at one level); how near to
+training clips the median sound is, beside held-out ones; and how many are a sum of training clips. PIECES is a folder
+of loops and electronic pieces.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks.record import markdown, record
+from benchmarks.trials import Trial, main
+
+STEPS = 2_000
+FAMILIES = {
+    "autoencoder": {"config": "house_wave", "aligned": False},
+    "autoencoder, beats": {"config": "house_wave"},
+    "flow, any start": {"config": "house_flow", "aligned": False},
+    "flow": {"config": "house_flow"},
+    "VAE": {"config": "house_vae"},
+    "GAN": {"config": "house_gan"},
+}
+
+
+def trials(folders: list[str], steps: int | None) -> list[Trial]:
+    """Every family on every folder; those that take longest come first."""
+    return [
+        Trial(data=data, name=name, steps=steps or STEPS, **own) for name, own in FAMILIES.items() for data in folders
+    ]
+
+
+def tabulate(rows: list[dict]) -> None:
+    """Prints the table and the tests, and writes benchmarks/results/families.json and families_alignment.json."""
+    from scipy import stats
+
+    table = []
+    datas = sorted({row["trial"]["data"] for row in rows})
+    for data in datas:
+        own = [row for row in rows if row["trial"]["data"] == data]
+        for name in ("held out", "training", *FAMILIES, "mean features", "white noise"):
+            some = [row for row in own if row["trial"]["name"] == (name if name in FAMILIES else "flow")]
+            if some:
+                scores = [row["scores"]["generated" if name in FAMILIES else name] for row in some]
+                table.append({"songs": data, "sounds": name} | _row(scores))
+    alignment = []
+    for data in datas:
+        for first, second in (("autoencoder, beats", "autoencoder"), ("flow", "flow, any start")):
+            both = [
+                [row["scores"]["generated"] for row in rows if row["trial"]["data"] == data and row["trial"]["name"] == name]
+                for name in (first, second)
+            ]
+            if not all(len(scores) >= 2 for scores in both):
+                continue
+            strengths = [[float(np.mean(score["rhythm strength"])) for score in scores] for scores in both]
+            clips = [np.concatenate([score["rhythm strength"] for score in scores]) for scores in both]
+            alignment.append({
+                "songs": data,
+                "cut on the beat": first,
+                "rhythm strength": round(float(np.mean(strengths[0])), 3),
+                "cut anywhere": second,
+                "its rhythm strength": round(float(np.mean(strengths[1])), 3),
+                "p, over seeds": f"{stats.ttest_ind(*strengths, equal_var=False, alternative='greater').pvalue:.2g}",
+                "p, over sounds": f"{stats.mannwhitneyu(*clips, alternative='greater').pvalue:.2g}",
+            })  # fmt: skip
+    seeds = len({row["seed"] for row in rows})
+    about = (
+        f"{rows[0]['trial']['steps']} steps, {seeds} seeds, 192 sounds each: means over seeds, and of distances half of "
+        "their 95 % interval."
+    )
+    record("families", table=table, seed=0, about=about, details=[_short(row) for row in rows])
+    if alignment:
+        record("families_alignment", table=alignment, seed=0, about=about)
+        print(markdown(alignment))
+    print(markdown(table))
+
+
+def _row(scores: list[dict]) -> dict[str, str | float]:
+    def mean(read, digits: int = 2) -> float | str:
+        found = [value for value in (read(score) for score in scores) if value is not None]
+        return round(float(np.mean(found)), digits) if found else "-"
+
+    return {
+        "rhythm strength": mean(lambda score: np.mean(score["rhythm strength"])),
+        "rhythmic, %": mean(lambda score: 100 * np.mean(np.array(score["rhythm p"]) < 0.05), 0),
+        "tempo within 2 %, %": mean(lambda score: _percent(score.get("tempo right or an octave off")), 0),
+        "flatness": mean(lambda score: np.nanmean(score["flatness"]), 3),
+        "harmonic to noise, dB": mean(lambda score: score["harmonic to noise"], 1),
+        "clipping, %": mean(lambda score: 100 * score["clipping"], 2),
+        "Frechet": _interval([score["frechet to held out"] for score in scores if "frechet to held out" in score]),
+        "kernel distance": mean(lambda score: score.get("kernel to held out")),
+        "nearest, of held out": mean(
+            lambda score: score["nearest"] / score["nearest of held out, lower quartile"] if "nearest" in score else None
+        ),
+        "copies, %": mean(lambda score: _percent(score.get("copies")), 0),
+        "superposed, %": mean(lambda score: _percent(score.get("superposed")), 0),
+    }
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _interval(estimates: list[list[float]]) -> str:
+    """Mean over seeds, and the mean interval of one seed."""
+    if not estimates:
+        return "-"
+    value, low, high = np.mean(estimates, axis=0)
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _short(row: dict) -> dict:
+    """A row whose lists of a number a clip are their means."""
+
+    def one(value):
+        return float(np.nanmean(value)) if isinstance(value, list) and len(value) > 3 else value
+
+    return row | {"scores": {name: {key: one(v) for key, v in own.items()} for name, own in row["scores"].items()}}
+
+
+if __name__ == "__main__":
+    main(__file__, trials, tabulate, __doc__)

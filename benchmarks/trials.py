@@ -1,0 +1,314 @@
+"""Many trainings of one study: dealt out to processes, each trial trained for several seeds, and measured alike.
+
+A trial is one config with changes, on one folder of songs of which some files are held out. `perform` trains it and
+gives what was measured of what it makes; a study's script says which trials there are and makes its table of the rows.
+A trial that has its rows already is not done again, so a study can be stopped and gone on with.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
+HELD_OUT = 0.25  # of the files
+COUNT = 192  # sounds of each set
+_LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
+_HEARD = {"floor_db": -50.0, "n_mels": 10}  # see benchmarks/note_gan.py: above -80 dB, in 30 numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One row of a study, before its seeds."""
+
+    data: str
+    """Name of the folder."""
+    name: str
+    config: str
+    """Of configs/, without its suffix."""
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Changed fields of the model."""
+    aligned: bool = True
+    """Whether clips are cut on the beat (`Beats`), or anywhere (`Folder`)."""
+    steps: int = 2_000
+
+
+def deal(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    """Links the sound files of a folder into OUT/train and OUT/held_out, with a tempi.csv where the folder has one.
+
+    Returns:
+      OUT.
+    """
+    from mgen.audio import SUFFIXES
+    from mgen.data.scan import validation_files
+
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    kept = validation_files(names, HELD_OUT, 0)
+    for split in ("train", "held_out"):
+        (out / split).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        link = out / ("held_out" if name in kept else "train") / name
+        link.unlink(missing_ok=True)
+        link.symlink_to((folder / name).resolve())
+    for table in sorted(folder.glob("*.csv")):
+        with table.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        if rows and {"file", "bpm"} <= set(rows[0]):
+            with (out / "tempi.csv").open("w", newline="") as lines:
+                writer = csv.writer(lines)
+                writer.writerow(["file", "bpm"])
+                writer.writerows([row["file"], row["bpm"]] for row in rows)
+    return out
+
+
+def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
+    """The experiment of a trial and a seed; nothing of its training files is held out once more."""
+    from mgen.data.beats import Beats
+    from mgen.data.folder import Folder
+
+    own = runpy.run_path(str(CONFIGS / f"{trial.config}.py"))["experiment"]
+    path, steps = str(dealt / "train"), trial.steps
+    tempi = str(dealt / "tempi.csv") if (dealt / "tempi.csv").exists() else ""
+    data = Beats(path=path, tempi=tempi, validation_fraction=0.0)
+    return dataclasses.replace(
+        own,
+        data=data if trial.aligned else Folder(path=path, validation_fraction=0.0),
+        model=dataclasses.replace(own.model, **trial.model),
+        steps=steps,
+        seed=seed,
+        log_every=50,
+        checkpoint_every=steps,
+        preview_every=0,
+    )
+
+
+def held_out_of(experiment: Any, dealt: pathlib.Path) -> Any:
+    """Every fragment of the files that are held out, as an opened corpus of the experiment's features."""
+    from mgen.data.beats import Beats
+
+    tempi = str(dealt / "tempi.csv") if (dealt / "tempi.csv").exists() else ""
+    data = Beats(path=str(dealt / "held_out"), tempi=tempi, validation_fraction=0.0)
+    features = experiment.features
+    return data, data.open(sample_rate=features.sample_rate, samples=features.samples)
+
+
+def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path) -> dict[str, Any]:
+    """Trains one trial with one seed, makes sounds, and measures them and the baselines."""
+    import jax
+
+    from mgen import parallel
+    from mgen.contracts import Spec
+    from mgen.evaluation.sets import levelled
+    from mgen.training.loop import train
+    from mgen.training.sampling import generate, heard, labels_asked, settings_like
+    from mgen.training.step import averaged
+
+    experiment = experiment_of(trial, dealt, seed)
+    features, rng = experiment.features, np.random.default_rng([seed, 7])
+    began = time.perf_counter()
+    state = train(experiment, workdir)
+    train_s = time.perf_counter() - began
+    corpus = experiment.data.open(sample_rate=features.sample_rate, samples=features.samples)
+    spec = Spec(shape=tuple(features.shape), labels=tuple(corpus.labels))
+
+    def drawn(data: Any, opened: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+        index = rng.permutation(opened.size("train"))[:count]
+        items = [opened.item("train", int(number), np.random.default_rng([seed, number])) for number in index]
+        return np.stack([item["wave"] for item in items]), np.stack([item["labels"] for item in items])
+
+    other, opened = held_out_of(experiment, dealt)
+    real, real_labels = drawn(other, opened, COUNT)
+    real_heard = heard(dataclasses.replace(experiment, data=other), real, real_labels)
+    waves, labels = drawn(experiment.data, corpus, COUNT)
+    train_heard = heard(experiment, waves, labels)
+    asked = labels[rng.integers(len(labels), size=COUNT)]
+    settings, _ = settings_like(experiment.model.controls(spec), corpus.labels, asked)
+    variables = averaged(state)
+    made = generate(experiment, spec, variables, settings, seed=seed)
+    began = time.perf_counter()
+    made = generate(experiment, spec, variables, settings, seed=seed)
+    sample_s = (time.perf_counter() - began) / len(made)
+    mean = np.asarray(jax.jit(features.encode)(waves)).mean(axis=0, keepdims=True)
+    middle = parallel.spread(features.decode, mean, jax.random.split(jax.random.key(seed), 1))
+    level = np.sqrt(np.mean(np.square(real_heard, dtype=np.float64)))
+    noise = rng.normal(0, level, made.shape).clip(-1, 1).astype(np.float32)
+    sets = {
+        "generated": made,
+        "held out": real_heard,
+        "training": train_heard,
+        "mean features": heard(experiment, np.repeat(middle, len(made), axis=0), labels_asked(spec, settings, len(made))),
+        "white noise": noise,
+    }
+    known = levelled(train_heard_all(experiment, corpus), sample_rate=features.sample_rate)
+    tempo = asked[:, 0] if trial.aligned else None
+    scores = {
+        name: measured(name, sets, known, tempo if name == "generated" else None, features.sample_rate, seed)
+        for name in sets
+    }
+    log = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in log if "refused" in row][-1]
+    keep = workdir / "sounds.npz"
+    np.savez_compressed(keep, **{name: np.round(waves[:6] * 32767).astype(np.int16) for name, waves in sets.items()})
+    return {
+        "trial": dataclasses.asdict(trial),
+        "seed": seed,
+        "train_s": train_s,
+        "sample_s": sample_s,
+        "parameters": int(sum(leaf.size for own in state.ema.values() for leaf in jax.tree.leaves(own))),
+        "last": last,
+        "scores": scores,
+    }
+
+
+def train_heard_all(experiment: Any, corpus: Any, most: int = 1500) -> np.ndarray:
+    """Training clips as they are heard, all of them up to `most`, to look for copies in."""
+    from mgen.training.sampling import heard
+
+    index = np.random.default_rng(0).permutation(corpus.size("train"))[:most]
+    items = [corpus.item("train", int(number), np.random.default_rng(int(number))) for number in index]
+    return heard(experiment, np.stack([item["wave"] for item in items]), np.stack([item["labels"] for item in items]))
+
+
+def measured(
+    name: str, sets: Mapping[str, np.ndarray], known: np.ndarray, tempo: np.ndarray | None, rate: int, seed: int
+) -> dict[str, Any]:
+    """What is measured of one set; lists are one number a clip."""
+    import jax
+    from scipy.spatial.distance import cdist
+
+    from mgen import dsp
+    from mgen.evaluation.sets import levelled
+    from mgen.metrics.defects import clipping
+    from mgen.metrics.distribution import frechet_infinity, kernel_distance
+    from mgen.metrics.embedding import embed
+    from mgen.metrics.novelty import memorisation
+    from mgen.metrics.onset import onset_envelope
+    from mgen.metrics.rhythm import rhythm_test
+    from mgen.metrics.superposition import superposition
+    from mgen.metrics.tempo import tempo as tempo_of
+    from mgen.metrics.tempo import tempo_factor
+    from mgen.metrics.timbre import timbre
+    from mgen.metrics.pitch import fundamental_frequency
+    from mgen.metrics.tone import harmonic_to_noise_db
+
+    waves, real = sets[name], sets["held out"]
+    fine = np.isfinite(waves).all(axis=1) & (np.abs(waves).max(axis=1) > 1e-4)
+    scores: dict[str, Any] = {"broken or silent": float(1 - fine.mean())}
+    if fine.sum() < COUNT // 4:
+        return scores
+    waves = waves[fine]
+
+    def points(some: np.ndarray) -> np.ndarray:
+        level = np.sqrt(np.mean(np.square(some, dtype=np.float64), axis=1, keepdims=True))
+        return np.asarray(embed((some * _LEVEL / level).astype(np.float32), sample_rate=rate, **_HEARD))
+
+    for to in ("held out", "training"):
+        if to != name:
+            found = frechet_infinity(points(waves), points(sets[to]), seed=seed)
+            scores[f"frechet to {to}"] = list(found)
+            scores[f"kernel to {to}"] = kernel_distance(points(waves), points(sets[to])).value
+    hop = 100  # 10 ms at 10 kHz
+    envelope = onset_envelope(waves, sample_rate=rate, n_fft=512, hop_length=hop, n_mels=40)
+    test = rhythm_test(
+        envelope, rng=jax.random.key(seed), sample_rate=rate, hop_length=hop, order=6, surrogates=199, min_tempo=70.0,
+        max_tempo=200.0,
+    )  # fmt: skip
+    scores["rhythm strength"] = np.asarray(test.strength).tolist()
+    scores["rhythm p"] = np.asarray(test.p_value).tolist()
+    estimate = np.asarray(tempo_of(envelope, sample_rate=rate, hop_length=hop))
+    if tempo is not None:
+        factor = tempo_factor(estimate, tempo[fine], tolerance=0.02)
+        scores["tempo right"], scores["tempo right or an octave off"] = float(np.mean(factor == 1)), float(np.mean(factor > 0))
+    scores["flatness"] = np.asarray(timbre(waves, sample_rate=rate).flatness).tolist()
+    track = fundamental_frequency(waves[:64], sample_rate=rate)
+    scores["harmonic to noise"] = float(np.nanmean(np.asarray(harmonic_to_noise_db(track))))
+    scores["clipping"] = float(np.mean(np.asarray(clipping(waves))))
+    if name not in ("training",):
+        near, fresh = levelled(waves, sample_rate=rate), levelled(real, sample_rate=rate)
+        to_known = cdist(near, known)
+        scores["nearest"] = float(np.median(to_known.min(axis=1)))
+        scores["nearest of held out, lower quartile"] = float(np.quantile(cdist(fresh, known).min(axis=1), 0.25))
+        scores["copies"] = float(np.mean(memorisation(to_known, cdist(near, fresh), cdist(fresh, known), seed=seed).copied))
+    if name in ("generated", "held out"):
+        half = np.arange(len(real)) % 2 == 0
+        mel = {"sample_rate": rate, "n_fft": 1024, "hop_length": 512, "n_mels": 64}
+        groups = (waves[:96], sets["training"][: int(half.sum())], real[half])
+        if name == "held out":
+            groups = (real[~half][:96], *groups[1:])
+        found = superposition(*(np.asarray(dsp.mel_spectrogram(clips, **mel)) for clips in groups), seed=seed)
+        scores["superposed"] = float(np.mean(found.p_value < 0.05))
+        scores["explained by training"] = float(np.mean(found.share))
+        scores["explained by held out"] = float(np.mean(found.control))
+    return scores
+
+
+def main(
+    script: str, trials: Callable[[Sequence[str], int | None], Sequence[Trial]], tabulate: Callable, description: str
+) -> None:
+    """The command line of a study: does every trial that is not done, several at once, and tabulates.
+
+    Args:
+      script: its own path, which is run again for each trial.
+      trials: from the names of the folders, and the steps if any were asked for, to all trials.
+      tabulate: from all rows to what is printed and recorded.
+      description: of --help.
+    """
+    import argparse
+
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", help="NAME=FOLDER of songs")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the trainings, and of their rows")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="of each training, if not the study's own")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at once")
+    parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=pathlib.Path, nargs="*", help="only tabulate these files of rows")
+    asked = parser.parse_args()
+    if asked.rows:
+        rows = [json.loads(line) for path in asked.rows for line in path.read_text().splitlines()]
+        tabulate(rows)
+        return
+    folders = dict(folder.split("=", 1) for folder in asked.folders)
+    every = list(trials(list(folders), asked.steps))
+    out = asked.out / pathlib.Path(script).stem
+    if asked.only is None:
+        for name, folder in folders.items():
+            deal(pathlib.Path(folder), out / "data" / name)
+        _in_processes([*sys.argv[1:]], script, len(every), asked.jobs, out)
+        tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))])
+        return
+    trial = every[asked.only]
+    for seed in range(asked.seeds):
+        path = out / f"{asked.only:02d}_{seed}.json"
+        if path.exists():
+            continue
+        row = perform(trial, out / "data" / trial.data, seed, out / f"{asked.only:02d}_{seed}")
+        path.write_text(json.dumps(row) + "\n")
+        print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
+
+
+def _in_processes(arguments: Sequence[str], script: str, count: int, jobs: int, out: pathlib.Path) -> None:
+    waiting, running = list(range(count)), {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            number = waiting.pop(0)
+            log = (out / f"{number:02d}.log").open("w")
+            command = [sys.executable, script, *arguments, "--only", str(number)]
+            running[number] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
+        time.sleep(0.5)
+        for number, process in list(running.items()):
+            if process.poll() is not None:
+                del running[number]
+                if process.returncode:
+                    print(f"trial {number} ended with {process.returncode}; see {out / f'{number:02d}.log'}", flush=True)

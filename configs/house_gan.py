@@ -1,0 +1,46 @@
+"""House and techno: a GAN of eight beats (system 001), the same family as of the notes.
+
+    python train.py configs/house_gan.py --data.path FOLDER --workdir runs/house_gan
+    python sample.py runs/house_gan --set tempo=124 --count 8
+
+Data and features are those of configs/house_flow.py, which sounds better.
+"""
+
+import dataclasses
+
+from mgen.data.beats import Beats
+from mgen.data.tones import Tones
+from mgen.features import LogMel
+from mgen.models.gan import Gan
+from mgen.training.experiment import Experiment
+from mgen.training.optimisers import Adam
+
+experiment = Experiment(
+    data=Beats(beats=8),
+    features=LogMel(sample_rate=10_000, frames=192, n_fft=1024, hop_length=256, n_mels=80),
+    model=Gan(coordinates=512, within=(128, 80), width=512),
+    optimisers={
+        "discriminator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
+        "generator": Adam(rate=5e-4, b1=0.0, b2=0.99, clip=0.0),
+    },
+    batch_size=32,
+    steps=3_000,
+    ema_decay=0.998,
+    log_every=20,
+    validate_every=500,
+    checkpoint_every=500,
+    preview_every=3_000,
+)
+
+# Two tiny steps for the tests, on the synthetic music so that no folder is needed.
+smoke = dataclasses.replace(
+    experiment,
+    data=Tones(clips=8, validation_clips=4),
+    features=LogMel(sample_rate=8_000, frames=32, n_fft=512, hop_length=256, n_mels=16, n_iter=2),
+    model=dataclasses.replace(experiment.model, latent=4, coordinates=6, examples=8, width=16, depth=1),
+    batch_size=8,
+    steps=2,
+    validation_batches=1,
+    validation_sounds=0,
+    preview_every=0,
+)

@@ -1,0 +1,46 @@
+"""House and techno: an autoencoder of the waveform, of any number of layers (system 001).
+
+    python train.py configs/house_wave.py --data.path FOLDER --workdir runs/house_wave
+    python sample.py runs/house_wave --set tempo=124 --count 8
+    python sample.py runs/house_wave --set clip=a.wav clip_to=b.wav mix=0.5 tempo=124
+
+Eight beats of 10 kHz mono as 3,072 numbers, and back. `--model.layers 1` to 6 lead to the same bottleneck:
+`python benchmarks/wave_layers.py FOLDER` measures what each is worth. What it makes of nothing is the noise with a
+rhythm in it that the original heard; configs/house_flow.py makes music.
+"""
+
+import dataclasses
+
+from mgen.data.beats import Beats
+from mgen.data.tones import Tones
+from mgen.features import Waveform
+from mgen.models.wave_autoencoder import WaveAutoencoder
+from mgen.training.experiment import Experiment
+from mgen.training.optimisers import Adam
+
+experiment = Experiment(
+    data=Beats(beats=8),
+    features=Waveform(sample_rate=10_000, samples=49_152),
+    model=WaveAutoencoder(),
+    optimisers={"autoencoder": Adam(rate=1e-3, b2=0.99)},
+    batch_size=16,
+    steps=2_000,
+    ema_decay=0.998,
+    log_every=20,
+    validate_every=500,
+    checkpoint_every=500,
+    preview_every=2_000,
+)
+
+# Two tiny steps for the tests, on the synthetic music so that no folder is needed.
+smoke = dataclasses.replace(
+    experiment,
+    data=Tones(clips=8, validation_clips=4),
+    features=Waveform(sample_rate=8_000, samples=2_048),
+    model=dataclasses.replace(experiment.model, layers=2, stride=16, width=4, windows=(256, 64)),
+    batch_size=8,
+    steps=2,
+    validation_batches=1,
+    validation_sounds=0,
+    preview_every=0,
+)
