@@ -57,7 +57,11 @@ def tabulate(rows: list[dict]) -> None:
     for data in datas:
         for first, second in (("autoencoder, beats", "autoencoder"), ("flow", "flow, any start")):
             both = [
-                [row["scores"]["generated"] for row in rows if row["trial"]["data"] == data and row["trial"]["name"] == name]
+                [
+                    row["scores"]["generated"]
+                    for row in rows
+                    if row["trial"]["data"] == data and row["trial"]["name"] == name
+                ]
                 for name in (first, second)
             ]
             if not all(len(scores) >= 2 for scores in both):
@@ -100,7 +104,9 @@ def _row(scores: list[dict]) -> dict[str, str | float]:
         "Frechet": _interval([score["frechet to held out"] for score in scores if "frechet to held out" in score]),
         "kernel distance": mean(lambda score: score.get("kernel to held out")),
         "nearest, of held out": mean(
-            lambda score: score["nearest"] / score["nearest of held out, lower quartile"] if "nearest" in score else None
+            lambda score: (
+                score["nearest"] / score["nearest of held out, lower quartile"] if "nearest" in score else None
+            )
         ),
         "copies, %": mean(lambda score: _percent(score.get("copies")), 0),
         "superposed, %": mean(lambda score: _percent(score.get("superposed")), 0),

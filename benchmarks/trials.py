@@ -147,7 +147,9 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         "generated": made,
         "held out": real_heard,
         "training": train_heard,
-        "mean features": heard(experiment, np.repeat(middle, len(made), axis=0), labels_asked(spec, settings, len(made))),
+        "mean features": heard(
+            experiment, np.repeat(middle, len(made), axis=0), labels_asked(spec, settings, len(made))
+        ),
         "white noise": noise,
     }
     known = levelled(train_heard_all(experiment, corpus), sample_rate=features.sample_rate)
@@ -229,7 +231,10 @@ def measured(
     estimate = np.asarray(tempo_of(envelope, sample_rate=rate, hop_length=hop))
     if tempo is not None:
         factor = tempo_factor(estimate, tempo[fine], tolerance=0.02)
-        scores["tempo right"], scores["tempo right or an octave off"] = float(np.mean(factor == 1)), float(np.mean(factor > 0))
+        scores["tempo right"], scores["tempo right or an octave off"] = (
+            float(np.mean(factor == 1)),
+            float(np.mean(factor > 0)),
+        )
     scores["flatness"] = np.asarray(timbre(waves, sample_rate=rate).flatness).tolist()
     track = fundamental_frequency(waves[:64], sample_rate=rate)
     scores["harmonic to noise"] = float(np.nanmean(np.asarray(harmonic_to_noise_db(track))))
@@ -239,7 +244,9 @@ def measured(
         to_known = cdist(near, known)
         scores["nearest"] = float(np.median(to_known.min(axis=1)))
         scores["nearest of held out, lower quartile"] = float(np.quantile(cdist(fresh, known).min(axis=1), 0.25))
-        scores["copies"] = float(np.mean(memorisation(to_known, cdist(near, fresh), cdist(fresh, known), seed=seed).copied))
+        scores["copies"] = float(
+            np.mean(memorisation(to_known, cdist(near, fresh), cdist(fresh, known), seed=seed).copied)
+        )
     if name in ("generated", "held out"):
         half = np.arange(len(real)) % 2 == 0
         mel = {"sample_rate": rate, "n_fft": 1024, "hop_length": 512, "n_mels": 64}
@@ -311,4 +318,6 @@ def _in_processes(arguments: Sequence[str], script: str, count: int, jobs: int, 
             if process.poll() is not None:
                 del running[number]
                 if process.returncode:
-                    print(f"trial {number} ended with {process.returncode}; see {out / f'{number:02d}.log'}", flush=True)
+                    print(
+                        f"trial {number} ended with {process.returncode}; see {out / f'{number:02d}.log'}", flush=True
+                    )

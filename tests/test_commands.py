@@ -1,3 +1,8 @@
+"""The command lines, as a person types them.
+
+Over 300 lines, because tests mirror mgen room by room.
+"""
+
 import json
 import pathlib
 import runpy

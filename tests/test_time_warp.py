@@ -133,6 +133,8 @@ def test_its_own_clock_gives_the_wave_back(noise):
     np.testing.assert_allclose(dsp.time_stretch(noise, positions), noise, atol=1e-6)
     ring = np.asarray(dsp.time_stretch(noise, positions + 22_050, wrap=True))
     np.testing.assert_allclose(ring[:, 512:-512], noise[:, 512:-512], atol=1e-6)
+    round_again = np.asarray(dsp.time_stretch(noise, (positions + 9_000) % 22_050, wrap=True))
+    np.testing.assert_allclose(round_again[:, 512:-512], np.roll(noise, -9_000, axis=-1)[:, 512:-512], atol=1e-6)
     later = np.asarray(dsp.time_stretch(noise, positions + 5_000.3))
     np.testing.assert_allclose(later[:, :16_000], noise[:, 5_000:21_000], atol=1e-6)
 

@@ -93,10 +93,13 @@ def _fastest(whole: Array, part: Array, ring: int | None) -> Array:
     """The largest step of positions [..., out], at least 1: [..., 1]; steps by whole rings are none."""
     if whole.shape[-1] < 2:
         return jnp.ones((*whole.shape[:-1], 1))
-    step = jnp.diff(whole)
-    if ring is not None:
-        step = (step + ring // 2) % ring - ring // 2
-    return jnp.maximum(1, jnp.max(jnp.abs(step + jnp.diff(part)), axis=-1, keepdims=True))
+    step = _shorter(jnp.diff(whole), ring) + jnp.diff(part)
+    return jnp.maximum(1, jnp.max(jnp.abs(step), axis=-1, keepdims=True))
+
+
+def _shorter(step: Array, ring: int | None) -> Array:
+    """Steps, of a ring the shorter way round."""
+    return step if ring is None else (step + ring // 2) % ring - ring // 2
 
 
 def _kaiser(place: Array) -> Array:
@@ -161,9 +164,9 @@ def _time_stretch(
     # The last frame may lie behind the last place, which goes on at rate 1.
     places = whole[..., at] + jnp.round(part[..., at]).astype(jnp.int32) + (centre - at)
     spectrum = _spectra(wave, places, n_fft, wrap)  # [..., frames, bins], and so is all below
-    turn = lax.stop_gradient(
-        _turn(spectrum, _spectra(wave, places - hop_length, n_fft, wrap), _slowness(places, centre))
-    )
+    before = _spectra(wave, places - hop_length, n_fft, wrap)
+    slowness = _slowness(places, centre, wave.shape[-1] if wrap else None)
+    turn = lax.stop_gradient(_turn(spectrum, before, slowness))
     turned = spectrum * lax.complex(jnp.cos(turn), jnp.sin(turn))
     sizes = {"n_fft": n_fft, "hop_length": hop_length, "length": length}
     if not n_iter:
@@ -171,15 +174,13 @@ def _time_stretch(
     return griffin_lim(jnp.abs(spectrum), init=lax.stop_gradient(jnp.angle(turned)), n_iter=n_iter, **sizes)
 
 
-def _slowness(places: Array, centre: np.ndarray) -> Array:
+def _slowness(places: Array, centre: np.ndarray, ring: int | None) -> Array:
     """One over the rate around each frame [..., frames], up to `_SLOWEST`; negative backwards."""
     if len(centre) == 1:
         return jnp.ones(places.shape)
-    after, before = (
-        np.minimum(np.arange(1, 1 + len(centre)), len(centre) - 1),
-        np.maximum(np.arange(len(centre)) - 1, 0),
-    )
-    rate = (places[..., after] - places[..., before]) / (centre[after] - centre[before])
+    frame = np.arange(len(centre))
+    after, before = np.minimum(frame + 1, frame[-1]), np.maximum(frame - 1, 0)
+    rate = _shorter(places[..., after] - places[..., before], ring) / (centre[after] - centre[before])
     return jnp.clip(1 / jnp.where(jnp.abs(rate) < 1 / _SLOWEST, 1 / _SLOWEST, rate), -_SLOWEST, _SLOWEST)
 
 

@@ -164,7 +164,9 @@ class Flow:
             controls.AsideSlider("guidance", 0.0, 6.0, self.guidance, help="how strictly it is what is asked for"),
             controls.AsideSlider("steps", 1.0, 64.0, float(self.steps), help="from noise to sound; fewer are quicker"),
             controls.Clip("clip", "begins from this sound instead of from noise"),
-            controls.AsideSlider("change", 0.0, 1.0, 0.6, help="how far from clip the sound may go, where one is given"),
+            controls.AsideSlider(
+                "change", 0.0, 1.0, 0.6, help="how far from clip it may go, where one is given"
+            ),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:

@@ -175,9 +175,8 @@ class Vae:
         own = variables["vae"]
         scale, rngs = own["basis"]["scale"], None if key is None else {"dropout": key}
         encoder, _ = self._networks(own["basis"])
-        return encoder.apply(
-            {"params": own["params"]["encoder"]}, coordinates / scale, scale, conditions, train=key is not None, rngs=rngs
-        )
+        params = {"params": own["params"]["encoder"]}
+        return encoder.apply(params, coordinates / scale, scale, conditions, train=key is not None, rngs=rngs)
 
     def _decoded(self, variables: Variables, code: Array, conditions: Array) -> Array:
         own = variables["vae"]

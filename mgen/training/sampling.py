@@ -62,7 +62,9 @@ def generate(
         features, clips = features.joined(np.stack(made, axis=1), overlap=overlap)
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(clips))
     waves = np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
-    return heard(experiment, waves, labels_asked(spec, jax.tree.map(lambda values: values[::windows], seen), len(waves)))
+    return heard(
+        experiment, waves, labels_asked(spec, jax.tree.map(lambda values: values[::windows], seen), len(waves))
+    )
 
 
 def heard(experiment: Experiment, waves: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -1,0 +1,77 @@
+"""Does a VAE lay its training songs over each other, and what keeps it from that: capacity, beta, or where it draws.
+
+    python benchmarks/vae_superposition.py tones=SONGS pieces=PIECES --out runs/vae_superposition [--jobs 2]
+
+configs/house_vae.py and one change at a time, three seeds. Of 192 sounds of each: how many are a sum of training clips
+(p < 0.05 against held-out songs), what share of the variation of the median sound four training clips explain, how near
+to training clips the median sound is, how far the set is from held-out songs, and how many dimensions carry more than a
+tenth of a nat.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks.record import markdown, record
+from benchmarks.trials import Trial, main
+
+STEPS = 2_000
+VARIANTS = {
+    "as it stands": {},
+    "normal prior": {"prior": "normal"},
+    "beta 0.1": {"beta": 0.1},
+    "beta 4": {"beta": 4.0},
+    "latent 16": {"latent": 16},
+    "latent 256": {"latent": 256},
+    "no warm-up, no free bits": {"warmup": 0, "free_bits": 0.0},
+}
+
+
+def trials(folders: list[str], steps: int | None) -> list[Trial]:
+    """Every variant on every folder."""
+    return [
+        Trial(data=data, name=name, config="house_vae", model=model, steps=steps or STEPS)
+        for name, model in VARIANTS.items()
+        for data in folders
+    ]
+
+
+def tabulate(rows: list[dict]) -> None:
+    """Prints the table, and writes benchmarks/results/vae_superposition.json."""
+    table = []
+    for data in sorted({row["trial"]["data"] for row in rows}):
+        for name in (*VARIANTS, "held-out songs"):
+            of = name if name in VARIANTS else "as it stands"
+            some = [row for row in rows if row["trial"]["data"] == data and row["trial"]["name"] == of]
+            scores = [row["scores"]["generated" if name in VARIANTS else "held out"] for row in some]
+            if not some:
+                continue
+            nearest = [score["nearest"] / score["nearest of held out, lower quartile"] for score in scores]
+            frechet = [score["frechet to held out"][0] for score in scores if "frechet to held out" in score]
+            table.append({
+                "songs": data,
+                "VAE": name,
+                "superposed, %": round(100 * float(np.mean([score["superposed"] for score in scores])), 1),
+                "explained by training": round(float(np.mean([s["explained by training"] for s in scores])), 3),
+                "explained by held out": round(float(np.mean([s["explained by held out"] for s in scores])), 3),
+                "nearest, of held out": round(float(np.mean(nearest)), 2),
+                "copies, %": round(100 * float(np.mean([score["copies"] for score in scores])), 1),
+                "Frechet": round(float(np.mean(frechet)), 1) if frechet else "-",
+                "rhythm strength": round(float(np.mean([np.mean(s["rhythm strength"]) for s in scores])), 2),
+                "dimensions used, %": round(100 * float(np.mean([r["last"]["vae/used"] for r in some])))
+                if name in VARIANTS
+                else "-",
+            })  # fmt: skip
+    seeds = len({row["seed"] for row in rows})
+    about = f"{rows[0]['trial']['steps']} steps, {seeds} seeds, 192 sounds each; means over seeds."
+    record("vae_superposition", table=table, seed=0, about=about)
+    print(markdown(table))
+
+
+if __name__ == "__main__":
+    main(__file__, trials, tabulate, __doc__)
