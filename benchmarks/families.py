@@ -4,7 +4,7 @@
     python benchmarks/families.py pieces=PIECES tones=SONGS --out runs/families [--jobs 4]
 
 The same songs, a quarter of the files held out, the same number of steps of the same number of clips, three seeds. Of
-192 sounds of each: how strong a rhythm they have, and how many have one that noise of the same kind has not (p < 0.05);
+128 sounds of each: how strong a rhythm they have, and how many have one that noise of the same kind has not (p < 0.05);
 how noisy they are; how far from songs that were held out (Frechet and kernel distance, all at one level); how near to
 training clips the median sound is, beside held-out ones; and how many are a sum of training clips. PIECES is a folder
 of loops and electronic pieces.
@@ -79,12 +79,12 @@ def tabulate(rows: list[dict]) -> None:
             })  # fmt: skip
     seeds = len({row["seed"] for row in rows})
     about = (
-        f"{rows[0]['trial']['steps']} steps, {seeds} seeds, 192 sounds each: means over seeds, and of distances half of "
-        "their 95 % interval."
+        f"{rows[0]['trial']['steps']} steps, {seeds} seeds, 128 sounds each: means over seeds, with the mean 95 % "
+        "interval of a seed's Frechet distance."
     )
-    record("families", table=table, seed=0, about=about, details=[_short(row) for row in rows])
+    record("families", table=table, seed=0, about=about, where=rows[0]["where"], details=[_short(row) for row in rows])
     if alignment:
-        record("families_alignment", table=alignment, seed=0, about=about)
+        record("families_alignment", table=alignment, seed=0, about=about, where=rows[0]["where"])
         print(markdown(alignment))
     print(markdown(table))
 

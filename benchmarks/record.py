@@ -23,7 +23,15 @@ RESULTS = ROOT / "benchmarks" / "results"
 _TABLE = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def record(name: str, *, table: list[dict[str, Any]], seed: int, about: str, details: Any = None) -> pathlib.Path:
+def record(
+    name: str,
+    *,
+    table: list[dict[str, Any]],
+    seed: int,
+    about: str,
+    details: Any = None,
+    where: dict[str, Any] | None = None,
+) -> pathlib.Path:
     """Writes benchmarks/results/NAME.json.
 
     Args:
@@ -32,10 +40,11 @@ def record(name: str, *, table: list[dict[str, Any]], seed: int, about: str, det
       seed: that was used.
       about: what was measured, on what data, in a sentence.
       details: all else that was measured.
+      where: what `machine` said where it was measured, if not here and now.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    result = {"about": about, "date": datetime.date.today().isoformat(), "seed": seed, **machine()}
+    result = {"about": about, "date": datetime.date.today().isoformat(), "seed": seed, **(where or machine())}
     path.write_text(json.dumps({**result, "table": table, "details": details}, indent=1) + "\n")
     return path
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -21,9 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.record import machine
+
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 HELD_OUT = 0.25  # of the files
-COUNT = 192  # sounds of each set
+COUNT = 128  # sounds of each set
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
 _HEARD = {"floor_db": -50.0, "n_mels": 10}  # see benchmarks/note_gan.py: above -80 dB, in 30 numbers
 
@@ -158,18 +161,60 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         name: measured(name, sets, known, tempo if name == "generated" else None, features.sample_rate, seed)
         for name in sets
     }
+    reconstruction = _reconstruction(
+        experiment, spec, variables, real, real_labels if trial.aligned else real_labels[:, :0]
+    )
     log = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in log if "refused" in row][-1]
     keep = workdir / "sounds.npz"
     np.savez_compressed(keep, **{name: np.round(waves[:6] * 32767).astype(np.int16) for name, waves in sets.items()})
     return {
         "trial": dataclasses.asdict(trial),
+        "where": {"date": datetime.date.today().isoformat(), **machine()},
         "seed": seed,
         "train_s": train_s,
         "sample_s": sample_s,
         "parameters": int(sum(leaf.size for own in state.ema.values() for leaf in jax.tree.leaves(own))),
         "last": last,
+        "reconstruction": reconstruction,
         "scores": scores,
+    }
+
+
+def _reconstruction(experiment: Any, spec: Any, variables: Any, real: np.ndarray, labels: np.ndarray) -> dict | None:
+    """How far held-out clips are from what the model makes of them; None where it makes nothing of a clip."""
+    import jax
+
+    from mgen import controls, parallel
+    from mgen.contracts import Listening
+    from mgen.losses import signal_to_noise_db
+    from mgen.metrics.mel import mel_distance
+    from mgen.metrics.spectral import log_spectral_distance, multi_resolution_stft_distance
+    from mgen.training.sampling import settings_like
+
+    model, features = experiment.model, experiment.features
+    knobs = model.controls(spec)
+    if not {"clip", "mix"} <= {knob.name for knob in knobs}:
+        return None
+    encoded = np.asarray(parallel.spread(features.encode, real))
+    settings, _ = settings_like(knobs, spec.labels, labels)
+    settings = {name: values for name, values in settings.items() if np.asarray(values).dtype.kind != "O"}
+    found = []
+    for start in range(0, len(real), 32):
+        some = encoded[start : start + 32]
+        if isinstance(model, Listening):
+            some = model.listen(variables, some, spec)
+        own = {name: np.asarray(values)[start : start + 32] for name, values in settings.items()}
+        clip = controls.Clips(some, np.ones(len(some), bool))
+        found.append(np.asarray(model.sample(variables, jax.random.key(0), own | {"clip": clip}, spec)))
+    keys = jax.random.split(jax.random.key(0), len(real))
+    waves = np.asarray(parallel.spread(features.decode, np.concatenate(found), keys))
+    rate = features.sample_rate
+    return {
+        "signal to noise, dB": float(signal_to_noise_db(waves, real)),
+        "log-spectral, dB": float(np.mean(log_spectral_distance(waves, real))),
+        "log-mel, dB": float(np.mean(mel_distance(waves, real, sample_rate=rate))),
+        "multi-resolution": float(np.mean(multi_resolution_stft_distance(waves, real))),
     }
 
 
@@ -196,12 +241,12 @@ def measured(
     from mgen.metrics.embedding import embed
     from mgen.metrics.novelty import memorisation
     from mgen.metrics.onset import onset_envelope
+    from mgen.metrics.pitch import fundamental_frequency
     from mgen.metrics.rhythm import rhythm_test
     from mgen.metrics.superposition import superposition
     from mgen.metrics.tempo import tempo as tempo_of
     from mgen.metrics.tempo import tempo_factor
     from mgen.metrics.timbre import timbre
-    from mgen.metrics.pitch import fundamental_frequency
     from mgen.metrics.tone import harmonic_to_noise_db
 
     waves, real = sets[name], sets["held out"]
@@ -236,7 +281,7 @@ def measured(
             float(np.mean(factor > 0)),
         )
     scores["flatness"] = np.asarray(timbre(waves, sample_rate=rate).flatness).tolist()
-    track = fundamental_frequency(waves[:64], sample_rate=rate)
+    track = fundamental_frequency(waves[:32], sample_rate=rate)
     scores["harmonic to noise"] = float(np.nanmean(np.asarray(harmonic_to_noise_db(track))))
     scores["clipping"] = float(np.mean(np.asarray(clipping(waves))))
     if name not in ("training",):

@@ -2,7 +2,7 @@
 
     python benchmarks/vae_superposition.py tones=SONGS pieces=PIECES --out runs/vae_superposition [--jobs 2]
 
-configs/house_vae.py and one change at a time, three seeds. Of 192 sounds of each: how many are a sum of training clips
+configs/house_vae.py and one change at a time, three seeds. Of 128 sounds of each: how many are a sum of training clips
 (p < 0.05 against held-out songs), what share of the variation of the median sound four training clips explain, how near
 to training clips the median sound is, how far the set is from held-out songs, and how many dimensions carry more than a
 tenth of a nat.
@@ -68,8 +68,8 @@ def tabulate(rows: list[dict]) -> None:
                 else "-",
             })  # fmt: skip
     seeds = len({row["seed"] for row in rows})
-    about = f"{rows[0]['trial']['steps']} steps, {seeds} seeds, 192 sounds each; means over seeds."
-    record("vae_superposition", table=table, seed=0, about=about)
+    about = f"{rows[0]['trial']['steps']} steps, {seeds} seeds, 128 sounds each; means over seeds."
+    record("vae_superposition", table=table, seed=0, about=about, where=rows[0]["where"])
     print(markdown(table))
 
 

@@ -41,7 +41,9 @@ def multi_resolution_stft(estimate: Array, target: Array, *, sizes: tuple[int, .
             jnp.sqrt(jnp.square(found.real) + jnp.square(found.imag) + EPSILON)
             for found in (dsp.stft(wave, n_fft=size, hop_length=size // 4) for wave in (estimate, target))
         )
-        norms = [jnp.sqrt(jnp.sum(jnp.square(x), axis=(-2, -1))) for x in (ours - theirs, theirs)]
+        # A root has no slope at 0: a clip that is met exactly, as silence is at first, would give NaN.
+        squares = [jnp.sum(jnp.square(x), axis=(-2, -1)) for x in (ours - theirs, theirs)]
+        norms = [jnp.sqrt(jnp.maximum(square, EPSILON**2)) for square in squares]
         loudest = jnp.max(theirs, axis=(-2, -1), keepdims=True)
         logs = [jnp.log10(jnp.maximum(x, 1e-5 * loudest)) for x in (ours, theirs)]
         convergence = jnp.where(loudest[..., 0, 0] > 1e-4, norms[0] / norms[1], 0)

@@ -66,7 +66,7 @@ def check_batch_size(batch_size: int) -> None:
 def split(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays [batch, ...] of this process to [local devices, batch / devices, ...]; see `check_batch_size`."""
     devices = jax.local_device_count()
-    return {name: array.reshape(devices, -1, *array.shape[1:]) for name, array in batch.items()}
+    return {name: array.reshape(devices, len(array) // devices, *array.shape[1:]) for name, array in batch.items()}
 
 
 @functools.lru_cache(maxsize=32)

@@ -59,7 +59,7 @@ def test_smoke_trains_samples_saves_and_restores(path, tmp_path):
 def test_every_players_gradient_is_nonzero_and_a_batch_can_be_learnt(path):
     experiment = runpy.run_path(str(path))["smoke"]
     corpus, spec = opened(experiment)
-    optimisers = {player: own.build(40) for player, own in experiment.optimisers.items()}
+    optimisers = {player: own.build(120) for player, own in experiment.optimisers.items()}
     variables = experiment.model.init(jax.random.key(0), spec)
     if isinstance(experiment.model, Fitted):
         seen = examples(experiment, corpus, experiment.model.examples)
@@ -70,7 +70,7 @@ def test_every_players_gradient_is_nonzero_and_a_batch_can_be_learnt(path):
     )
     batch = parallel.split(next(batches(corpus, "train", batch_size=experiment.batch_size, seed=0)))
     history = []
-    for _ in range(40 if len(optimisers) == 1 else 2):  # the loss of a game need not fall
+    for _ in range(120 if len(optimisers) == 1 else 2):  # the loss of a game need not fall
         state, metrics = step(state, jax.random.key(0), batch)
         history.append(jax.device_get(metrics))
     for player in optimisers:
@@ -78,7 +78,9 @@ def test_every_players_gradient_is_nonzero_and_a_batch_can_be_learnt(path):
         assert np.isfinite(history[-1][f"{player}/loss"])
     if len(optimisers) == 1:
         (player,) = optimisers
-        assert history[-1][f"{player}/loss"] < 0.7 * history[0][f"{player}/loss"]
+        # The mean of some: a loss that draws its noise anew at each step is itself noise around what has been learnt.
+        learnt = np.mean([metrics[f"{player}/loss"] for metrics in history[-10:]])
+        assert learnt < 0.7 * history[0][f"{player}/loss"]
 
 
 @each_config

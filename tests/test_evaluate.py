@@ -79,6 +79,45 @@ def test_the_library_is_of_all_training_clips_at_one_level():
     assert len(library(loaded.experiment, corpus, most=5)) == 5
 
 
+def heard(waves, levels):
+    """As much of each as its level says."""
+    return np.where(np.arange(waves.shape[1]) < np.asarray(levels)[:, None] * waves.shape[1], waves, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Deaf(Free):
+    """Is not asked what the level is to be."""
+
+    def controls(self, spec):
+        return (Slider("variety", 0.0, 1.5, 1.0),)
+
+    def sample(self, variables, rng, settings, spec):
+        return super().sample(variables, rng, {**settings, "level": settings["variety"]}, spec)
+
+
+@pytest.mark.parametrize(("model", "count", "generated"), [(toys.ToyModel(), 3, 3), (Free(), 9, 9), (Deaf(), 3, 3)])
+def test_all_but_noise_is_heard_as_its_labels_say(model, count, generated):
+    plain, found = (
+        collect(*toy(model=model, data=data()), count=count, seed=0) for data in (toys.ToyData, toys.WarpedData)
+    )
+    real, asked = plain.labels["level"], plain.settings.get("level", np.full(generated, 0.5))
+    for name, levels in ((REAL, real), (RECONSTRUCTED, real), (GENERATED, asked), (MEAN, asked)):
+        assert len(plain.named[name]) == len(levels) and np.any(plain.named[name][:, -1])
+        np.testing.assert_array_equal(found.named[name], heard(plain.named[name], levels))
+    np.testing.assert_array_equal(found.named[NOISE], plain.named[NOISE])
+    of_train = np.round(12 * np.abs(plain.train).max(axis=1)) / 12
+    np.testing.assert_allclose(found.train, heard(plain.train, of_train))
+    np.testing.assert_array_equal(found.labels["level"], real)
+
+
+def test_the_library_is_of_clips_as_they_are_heard(monkeypatch):
+    monkeypatch.setattr("mgen.evaluation.sets.levelled", lambda waves, *, sample_rate: waves)
+    plain, found = (
+        library(loaded.experiment, corpus) for loaded, corpus in (toy(data=toys.ToyData()), toy(data=toys.WarpedData()))
+    )
+    np.testing.assert_allclose(found, heard(plain, np.round(12 * np.abs(plain).max(axis=1)) / 12))
+
+
 @pytest.mark.slow
 def test_evaluate_judges_the_sliders_of_tones(run, tmp_path):
     assert run("train", "demo:smoke", "--workdir", "run")[0] == 0

@@ -1,8 +1,9 @@
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
-from mgen.layers import SubPixelConv, pixel_shuffle, shuffle_sizes
+from mgen.layers import SubPixelConv, pixel_shuffle, shuffle_sizes, sub_pixel_init
 
 
 @pytest.mark.parametrize(("upscale", "channels"), [(2, 1), (2, 3), (4, 2), (8, 1)])
@@ -30,6 +31,24 @@ def test_sub_pixel_convolution_starts_without_a_checkerboard():
     cells = out.reshape(1, 5, 4, 6, 4, 2)
     np.testing.assert_allclose(cells, np.broadcast_to(cells[:, :, :1, :, :1], cells.shape), atol=1e-6)
     assert out.std() > 0.1
+
+
+@pytest.mark.parametrize(("stride", "features"), [(2, 1), (4, 3), (8, 2)])
+def test_a_sub_pixel_convolution_of_one_dimension_starts_without_steps(stride, features):
+    layer = nn.Conv(features * stride, (3,), kernel_init=sub_pixel_init(stride, power=1))
+    x = np.random.default_rng(1).normal(size=(2, 10, 8)).astype(np.float32)
+    out = np.asarray(layer.apply(layer.init(jax.random.key(0), x), x)).reshape(2, 10 * stride, features)
+    places = out.reshape(2, 10, stride, features)
+    np.testing.assert_allclose(places, np.broadcast_to(places[:, :, :1], places.shape), atol=1e-6)
+    assert np.all(np.std(out, axis=(0, 1)) > 0.1)
+    assert features == 1 or np.max(abs(out[..., 0] - out[..., 1])) > 0.1, "channels are not one"
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_sub_pixel_kernel_is_copies_of_one_of_its_base(power):
+    drawn = sub_pixel_init(4, nn.initializers.normal(0.2), power=power)(jax.random.key(3), (5, 6, 3 * 4**power))
+    kernel = nn.initializers.normal(0.2)(jax.random.key(3), (5, 6, 3))
+    np.testing.assert_array_equal(drawn, np.concatenate([kernel] * 4**power, axis=-1))
 
 
 @pytest.mark.parametrize(("upscale", "grid"), [(2, (256, 64)), (4, (128, 32)), (8, (64, 16)), (64, (8, 2))])

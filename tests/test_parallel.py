@@ -48,6 +48,28 @@ def test_replicate_averages_over_devices_and_keeps_the_state_whole():
     assert float(metrics["mean"]) == 3.5
 
 
+def test_a_batch_is_split_in_its_order():
+    batch = {"wave": np.arange(24, dtype=np.float32).reshape(8, 3), "labels": np.arange(8, dtype=np.float32)[:, None]}
+    found = parallel.split(batch)
+    assert {name: array.shape for name, array in found.items()} == {"wave": (4, 2, 3), "labels": (4, 2, 1)}
+    for name, array in batch.items():
+        np.testing.assert_array_equal(np.concatenate(found[name]), array)
+
+
+def test_a_batch_without_labels_is_split_too():
+    batch = parallel.split({"wave": np.ones((8, 3), np.float32), "labels": np.zeros((8, 0), np.float32)})
+    assert batch["labels"].shape == (4, 2, 0)
+    run = parallel.replicate(lambda state, rng, batch: (state + batch["wave"].sum(), batch["labels"]))
+    state, labels = run(jnp.zeros(()), jax.random.key(0), batch)
+    assert float(state) == 6 and labels.shape == (2, 0)
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_what_does_not_split_is_no_shorter(count):
+    with pytest.raises(ValueError, match="reshape"):
+        parallel.split({"wave": np.ones((count, 3), np.float32)})
+
+
 def test_a_placed_state_compiles_once():
     run = parallel.replicate(lambda state, rng, batch: (state + batch["x"].sum(), {}))
     state, batch = parallel.place(jnp.zeros(3)), parallel.split({"x": np.ones(4, np.float32)})

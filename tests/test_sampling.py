@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from mgen import audio, controls, panel
-from mgen.contracts import Levelled, Spec
+from mgen.contracts import Levelled, Spec, Warped
 from mgen.data.mixtures import Mixtures
 from mgen.data.note_folder import NoteFolder
 from mgen.data.nsynth import NSynth
 from mgen.features import LogMel
 from mgen.training.loop import train
-from mgen.training.sampling import generate, listened
+from mgen.training.sampling import generate, heard, labels_asked, listened
 from tests import toys
 
 CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "note_autoencoder.py"
@@ -55,11 +55,11 @@ class LevelledData(toys.ToyData):
         return wave / abs(wave).max()
 
 
-def made(texts, *, gain=1.0, **changes):
+def made(texts, *, gain=1.0, spec=None, **changes):
     experiment = toys.experiment(model=Echo(), **changes)
     rows = [{"clip": text, "gain": gain} for text in texts]
     settings = panel.settings_of(experiment.model.controls(None), rows)
-    return generate(experiment, Spec(shape=experiment.features.shape), {}, settings, seed=0)
+    return generate(experiment, spec or Spec(shape=experiment.features.shape), {}, settings, seed=0)
 
 
 def sound(path, samples, *, rate=RATE, level=0.4):
@@ -206,3 +206,95 @@ def test_windows_of_one_sound_have_one_draw_of_the_noise(monkeypatch):
     assert seen[1][1] == 16 - 8, "the data says how much its clips overlap"
     with pytest.raises(ValueError, match="settings: 4 are no whole sounds of 3 windows"):
         generate(experiment, spec, {}, {"level": level[:4]}, seed=3, windows=3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Steady(toys.ToyModel):
+    """Plays 1 all the time, and asks of its labels those in `asks`."""
+
+    asks: tuple[str, ...] = ("level",)
+
+    def controls(self, spec):
+        own = tuple(label for label in spec.labels if label.name in self.asks)
+        return (*own, controls.Slider("gain", 0.0, 1.0, 1.0))
+
+    def sample(self, variables, rng, settings, spec):
+        return jnp.broadcast_to(jnp.asarray(settings["gain"])[:, None], (len(settings["gain"]), *spec.shape))
+
+
+LABELLED = Spec(shape=(SAMPLES,), labels=toys.ToyCorpus.labels)
+
+
+def lengths(waves):
+    return np.array([np.max(np.flatnonzero(wave), initial=-1) + 1 for wave in waves]) / waves.shape[1]
+
+
+def test_what_a_model_makes_is_heard_as_its_labels_say():
+    data, level = toys.WarpedData(), np.linspace(0.125, 1, 70, dtype=np.float32)
+    assert isinstance(data, Warped) and not isinstance(toys.ToyData(), Warped)
+    settings = {"level": level, "gain": np.linspace(1, 0.5, 70, dtype=np.float32)}
+    waves = generate(toys.experiment(model=Steady(), data=data), LABELLED, {}, settings, seed=0)
+    np.testing.assert_allclose(lengths(waves), level, atol=1 / SAMPLES)
+    np.testing.assert_array_equal(waves[:, 0], settings["gain"])
+    plain = generate(toys.experiment(model=Steady()), LABELLED, {}, settings, seed=0)
+    np.testing.assert_array_equal(lengths(plain), 1)
+    assert heard(toys.experiment(), waves, level[:, None]) is waves
+
+
+def test_a_label_that_a_model_does_not_ask_is_at_its_default():
+    experiment = toys.experiment(model=Steady(asks=()), data=toys.WarpedData())
+    waves = generate(experiment, LABELLED, {}, {"gain": np.ones(3, np.float32)}, seed=0)
+    np.testing.assert_array_equal(lengths(waves), 0.5)
+
+
+def test_labels_that_are_asked_are_columns_in_the_order_of_the_data():
+    spec = Spec((4,), (controls.Slider("tempo", 60, 180, 120), controls.Switch("a"), controls.Switch("b", 1.0)))
+    settings = {"b": np.array([0.25, 0.5]), "gain": np.array([9.0, 9.0]), "tempo": np.array([90, 100])}
+    found = labels_asked(spec, settings, 2)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[90, 0, 0.25], [100, 0, 0.5]])
+    np.testing.assert_array_equal(labels_asked(spec, {"gain": np.ones(2)}, 2), [[120, 0, 1], [120, 0, 1]])
+    assert labels_asked(Spec((4,)), settings, 2).shape == (2, 0)
+
+
+def test_windows_of_one_sound_are_heard_as_the_first_one_says():
+    features = LogMel(sample_rate=RATE, frames=16, n_fft=256, hop_length=128, n_mels=16, n_iter=1)
+    spec = Spec(shape=features.shape, labels=toys.ToyCorpus.labels)
+    level = np.array([0.3, 0.9, 0.9, 0.8, 0.9, 0.2], np.float32)
+    long, plain = (
+        generate(
+            toys.experiment(model=Noisy(), features=features, data=data), spec, {}, {"level": level}, seed=0, windows=3
+        )
+        for data in (toys.WarpedData(), toys.ToyData())
+    )
+    assert long.shape == plain.shape and len(long) == 2 and long.shape[1] > 2 * features.samples
+    np.testing.assert_allclose(lengths(long), [0.3, 0.8], atol=0.01)
+    np.testing.assert_array_equal(lengths(plain), 1)
+    np.testing.assert_array_equal(long[0, :1_000], plain[0, :1_000])
+
+
+@dataclasses.dataclass(frozen=True)
+class Measuring(toys.WarpedData):
+    """Makes of a sound how much of it was read."""
+
+    def warp(self, wave, *, sample_rate, samples):
+        assert sample_rate == RATE
+        return np.full(samples, len(wave) / 10_000, np.float32)
+
+    def level(self, wave):
+        raise AssertionError("what is warped is at its level")
+
+
+@pytest.mark.parametrize(("samples", "read"), [(500, 500), (5_000, 5_000), (9_000, 3 * SAMPLES)])
+def test_of_a_clip_as_much_is_read_as_may_be_needed_to_warp_it(tmp_path, samples, read):
+    sound(tmp_path / "a.wav", samples)
+    waves = made([str(tmp_path / "a.wav"), ""], data=Measuring(), spec=LABELLED)
+    np.testing.assert_allclose(waves[0], np.where(np.arange(SAMPLES) < SAMPLES / 2, read / 10_000, 0), rtol=1e-6)
+    np.testing.assert_array_equal(waves[1], np.where(np.arange(SAMPLES) < SAMPLES / 2, -1, 0))
+
+
+def test_a_model_sees_a_clip_as_the_data_warps_it(tmp_path):
+    wave = sound(tmp_path / "a.wav", 3_000)
+    found = made([str(tmp_path / "a.wav")], data=toys.WarpedData(), spec=LABELLED)[0]
+    np.testing.assert_allclose(found[: SAMPLES // 2], wave[::2][: SAMPLES // 2], atol=1e-6)
+    np.testing.assert_array_equal(found[SAMPLES // 2 :], 0)

@@ -45,6 +45,13 @@ def test_sounds_are_measured_beside_the_losses():
     assert 0 < found["validation/sound/log_mel_db"] < 10 < quiet["validation/sound/log_mel_db"]
 
 
+def test_real_sounds_are_heard_as_those_of_the_model_are():
+    """Of both as much as the label says; of whole ones a model that plays what it should would be far off."""
+    found, plain = validate(data=toys.WarpedData()), validate()
+    assert 0 < found["validation/sound/log_mel_db"] < 1.2 * plain["validation/sound/log_mel_db"]
+    assert found["validation/sound/kernel_distance"] < 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mgen import controls, panel
 from mgen.contracts import LossOutput, Spec
 from mgen.controls import Slider
 from mgen.features import Waveform
@@ -42,6 +43,18 @@ class ToyCorpus:
 
 
 @dataclasses.dataclass(frozen=True)
+class WarpedData(ToyData):
+    """The same noise, of which as much is heard as its label says; of a sound that is given, every second sample."""
+
+    def warp(self, wave, *, sample_rate, samples):
+        wave = wave[::2][:samples]
+        return np.pad(wave, (0, samples - len(wave)))
+
+    def unwarp(self, wave, labels, *, sample_rate):
+        return jnp.where(jnp.arange(len(wave)) < labels[0] * len(wave), wave, 0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ToyModel:
     """A game of two: `mean` learns the mean absolute sample with noise in its loss, `follower` learns what mean has."""
 
@@ -72,6 +85,15 @@ class ToyModel:
     def sample(self, variables, rng, settings, spec):
         level = jnp.asarray(settings["level"])[:, None]
         return level * jax.random.uniform(rng, (len(level), *spec.shape), minval=-1.0)
+
+
+def settings(model, spec, count, **values):
+    """Settings of a model, at their defaults but for values [count] or of all, or `Clips`."""
+    plain = panel.settle(model.controls(spec), {}, count=count, rng=np.random.default_rng(0), vary=False)
+    return plain | {
+        name: value if isinstance(value, controls.Clips) else np.broadcast_to(np.float32(value), count)
+        for name, value in values.items()
+    }
 
 
 def experiment(**changes) -> Experiment:

@@ -77,13 +77,14 @@ class Decoder(nn.Module):
         """Decodes latents."""
         width = self.width * float(np.prod(self.strides)) ** 0.5
         x = nn.Conv(round(width), (3,))(latent) + nn.Dense(round(width))(conditions)[:, None]
-        for stride in reversed(self.strides):
+        for layer, stride in enumerate(reversed(self.strides), 1):
             x = Residual(3)(Residual(1)(x))
             width /= stride**0.5
-            count = round(width)
+            # The last layer makes samples: nothing is computed for each of them but the wave itself.
+            count = 1 if layer == len(self.strides) else round(width)
             x = nn.Conv(count * stride, (3,), kernel_init=sub_pixel_init(stride, power=1))(nn.gelu(x))
-            x = x.reshape(len(x), -1, count)  # [batch, places * stride, width]: a pixel shuffle in one dimension
-        return nn.Conv(1, (_KERNEL,))(nn.gelu(Residual(1)(x)))[..., 0]
+            x = x.reshape(len(x), -1, count)  # [batch, places * stride, count]: a pixel shuffle in one dimension
+        return x[..., 0]
 
 
 @dataclasses.dataclass(frozen=True)
