@@ -46,7 +46,7 @@ def main() -> None:
         root = pathlib.Path(folder)
         dealt = deal(asked.songs, root / "data")
         for config in CONFIGS:
-            experiment = experiment_of(Trial("songs", config, config, steps=asked.steps), dealt, 0)
+            experiment = experiment_of(Trial("songs", config, config, steps=asked.steps, batch_size=16), dealt, 0)
             experiment = dataclasses.replace(experiment, log_every=max(asked.steps // 10, 1))
             began = time.perf_counter()
             state = train(experiment, root / config)

@@ -45,6 +45,7 @@ class Trial:
     aligned: bool = True
     """Whether clips are cut on the beat (`Beats`), or anywhere (`Folder`)."""
     steps: int = 2_000
+    batch_size: int = 32
 
 
 def deal(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
@@ -89,6 +90,7 @@ def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
         data=data if trial.aligned else Folder(path=path, validation_fraction=0.0),
         model=dataclasses.replace(own.model, **trial.model),
         steps=steps,
+        batch_size=trial.batch_size,
         seed=seed,
         log_every=50,
         checkpoint_every=steps,

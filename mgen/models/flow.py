@@ -1,18 +1,18 @@
 """System 001, beyond the original: a rectified flow of whole clips, conditioned on tempo, switches and the like.
 
-    noise [batch, coordinates] -> (time, conditions) -> velocity -> ... -> principal coordinates
-      -> features [batch, frames, bins(, parts)]
+    noise -> (time, conditions) -> velocity -> ... -> features [batch, frames, bins]
 
 A point that goes in a straight line from noise to a clip has one velocity all the way; the network learns the mean of
 it over all lines that pass through a point, and following that mean takes noise to new clips in a few steps. What the
 original's GAN and VAE missed it has: no game to be lost, and no average of clips for an answer, since where two clips
 disagree the flow goes to either.
 
-It flows in whitened principal coordinates (`mgen.principal`). There the velocity that leads noise to the Gaussian of
-the training clips is known in closed form, and the network, which at first adds nothing to it, learns what clips are
-beyond their Gaussian. (A transformer over the frames of the spectrogram, which has to find the Gaussian too, was tried
-first: docs/house.md.) The layers are modulated by time and conditions; the conditions are left out of some training
-clips, so that sampling can be guided: away from what a clip is without them.
+The velocity that leads noise to the Gaussian of the training clips, by their principal components, is known in closed
+form. A transformer over the frames, which at first adds nothing to it, learns what clips are beyond their Gaussian: its
+tokens are a few frames with all their bins, as they are and as the Gaussian would have them without the noise. (The
+transformer alone has to find the Gaussian first, and a perceptron on the components never learnt much beyond it:
+docs/house.md.) Its layers are modulated by time and conditions; the conditions are left out of some training clips, so
+that sampling can be guided: away from what a clip is without them.
 
 Reference: Liu, Gong & Liu, "Flow straight and fast: learning to generate and transfer data with rectified flow",
   ICLR 2023; Lipman et al., "Flow matching for generative modeling", ICLR 2023; Esser et al., "Scaling rectified flow
@@ -26,6 +26,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -36,66 +37,76 @@ from mgen import controls, principal
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 
 _FREQUENCIES = 64  # of the code of time
-_HAZE = 1 / 48  # of the features' range: what is that near to the floor is at it, see `principal.silence_floor`
+# Mean and spread of the logit of the times trained at: large components are decided early, and the ends are easy.
+_TIMES = (-1.0, 1.5)
+_SLOWER = 2  # power by which the first steps are shorter: what is large comes out of the noise at once
+_LEAST = 1e-4  # variance of a feature beyond the components, beside a mean of 1: a flow must arrive somewhere
+_HAZE = 1 / 24  # of the features' range: what is that near to the floor is at it, see `principal.silence_floor`
 
 
 class Block(nn.Module):
-    """A gated layer, modulated by a condition: twice [batch, width] to [batch, width]; it adds little at first.
+    """Attention over tokens and a perceptron at each, both modulated: [batch, tokens, width] to the same shape."""
 
-    Reference: Peebles & Xie, ICCV 2023, for the modulation; Shazeer, "GLU variants improve Transformer", 2020.
-    """
+    heads: int
 
     @nn.compact
     def __call__(self, x: Array, condition: Array) -> Array:
-        """Refines x."""
+        """Refines x by a condition [batch, width]; at first it is left as it is."""
         width = x.shape[-1]
-        modulation = nn.Dense(3 * width, kernel_init=nn.initializers.zeros)(condition)
-        shift, scale, gate = jnp.split(modulation, 3, axis=-1)
+        modulation = nn.Dense(6 * width, kernel_init=nn.initializers.zeros)(nn.silu(condition))[:, None]
+        shift, scale, gate, shift_2, scale_2, gate_2 = jnp.split(modulation, 6, axis=-1)
         y = nn.LayerNorm(use_bias=False, use_scale=False)(x) * (1 + scale) + shift
-        y = nn.Dense(width)(y) * nn.sigmoid(nn.Dense(width)(y))
-        return x + (1 + gate) * nn.Dense(width, kernel_init=nn.initializers.normal(0.01))(y)
+        x = x + gate * nn.MultiHeadDotProductAttention(self.heads)(y, y)
+        y = nn.LayerNorm(use_bias=False, use_scale=False)(x) * (1 + scale_2) + shift_2
+        return x + gate_2 * nn.Dense(width)(nn.gelu(nn.Dense(4 * width)(y)))
 
 
-class Velocity(nn.Module):
-    """Where noisy clips are going: whitened coordinates [batch, coordinates] at times [batch], to the same shape."""
+class Beyond(nn.Module):
+    """What a noisy clip is going to beyond its Gaussian: [batch, frames, bins, 2] at times [batch] to [..., bins]."""
 
+    patch: int
     width: int
     depth: int
+    heads: int
 
     @nn.compact
-    def __call__(self, x: Array, time: Array, conditions: Array, known: Array, weight: Array) -> Array:
-        """The velocity; where `known` [batch] is 0 the conditions [batch, conditions] are not looked at.
-
-        At first it is that of the flow to a Gaussian of spread 1: the mean of clip - noise, where the coordinate is x.
-        """
+    def __call__(self, seen: Array, time: Array, conditions: Array, known: Array) -> Array:
+        """Where `known` [batch] is 0 the conditions [batch, conditions] are not looked at; at first all is 0."""
+        batch, frames, bins, views = seen.shape
+        tokens = frames // self.patch
         angles = 1000 * time[:, None] * jnp.exp(-math.log(10_000) * jnp.arange(_FREQUENCIES) / _FREQUENCIES)
         code = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)  # [batch, 2 * frequencies]
         told = nn.Dense(self.width)(conditions) * known[:, None]
         told = told + nn.Dense(self.width, use_bias=False)(1 - known[:, None])
-        condition = nn.silu(nn.Dense(self.width)(nn.silu(nn.Dense(self.width)(code))) + told)  # [batch, width]
-        part = time[:, None]
-        variance = jnp.square(part) + jnp.square(1 - part)  # of x
-        h = nn.Dense(self.width)(x * weight / jnp.sqrt(variance))
+        condition = nn.Dense(self.width)(nn.silu(nn.Dense(self.width)(code))) + told  # [batch, width]
+        h = nn.Dense(self.width)(seen.reshape(batch, tokens, self.patch * bins * views))  # [batch, tokens, width]
+        h = h + self.param("place", nn.initializers.normal(0.02), (tokens, self.width))
         for _ in range(self.depth):
-            h = Block()(h, condition)
-        beyond = nn.Dense(x.shape[-1], kernel_init=nn.initializers.zeros)(nn.LayerNorm()(h))
-        return (2 * part - 1) / variance * x + beyond / jnp.sqrt(variance)
+            h = Block(self.heads)(h, condition)
+        modulation = nn.Dense(2 * self.width, kernel_init=nn.initializers.zeros)(nn.silu(condition))[:, None]
+        shift, scale = jnp.split(modulation, 2, axis=-1)
+        h = nn.LayerNorm(use_bias=False, use_scale=False)(h) * (1 + scale) + shift
+        return nn.Dense(self.patch * bins, kernel_init=nn.initializers.zeros)(h).reshape(batch, frames, bins)
 
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
-    """Rectified flow of one clip (system 001)."""
+    """Rectified flow of one clip's spectrogram (system 001)."""
 
+    patch: int = 4
+    """Frames in a token."""
+    width: int = 256
+    """Channels of a token."""
+    depth: int = 4
+    """Blocks."""
+    heads: int = 4
+    """Of the attention."""
     coordinates: int = 512
-    """Principal components that it flows in."""
+    """Principal components of the Gaussian that it begins with."""
     within: tuple[int, int] = (128, 80)
     """Axes of frames, and of bins, that the components are made of."""
     examples: int = 4096
     """Training clips that the components are taken from."""
-    width: int = 768
-    """Channels of the network."""
-    depth: int = 3
-    """Blocks in it."""
     unconditioned: float = 0.1
     """Share of training clips whose labels are not told, which guidance needs."""
     steps: int = 8
@@ -105,20 +116,28 @@ class Flow:
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        least = {"coordinates": 1, "examples": 2, "width": 1, "depth": 0, "steps": 1, "guidance": 0}
-        for name, value in least.items():
+        least = {"patch": 1, "width": 1, "depth": 1, "heads": 1, "coordinates": 1, "examples": 2, "steps": 1}
+        for name, value in (least | {"guidance": 0}).items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
+        if self.width % self.heads:
+            raise ValueError(f"model.heads: {self.heads} does not divide model.width={self.width}")
         if not 0 <= self.unconditioned < 1:
             raise ValueError(f"model.unconditioned: expected 0 <= unconditioned < 1, got {self.unconditioned}")
 
+    @property
+    def _network(self) -> Beyond:
+        return Beyond(self.patch, self.width, self.depth, self.heads)
+
     def init(self, rng: Array, spec: Spec) -> Variables:
-        """Fresh variables. Raises ValueError where the features have no frames."""
+        """Fresh variables. Raises ValueError where the features are no frames of bins, or these no whole tokens."""
+        if len(spec.shape) != 2:
+            raise ValueError(f"model: expected features of frames and bins, such as LogMel's; they are {spec.shape}")
+        if spec.shape[0] % self.patch:
+            raise ValueError(f"model.patch: {self.patch} does not divide the features' {spec.shape[0]} frames")
         basis = principal.fresh(spec.shape, self.coordinates, self.within)
         conditions = controls.encode(spec.labels, jnp.zeros((1, len(spec.labels))))
-        coordinates = jnp.zeros((1, len(basis["scale"])))
-        network = Velocity(self.width, self.depth)
-        made = network.init(rng, coordinates, jnp.zeros(1), conditions, jnp.ones(1), coordinates[0])
+        made = self._network.init(rng, jnp.zeros((1, *spec.shape, 2)), jnp.zeros(1), conditions, jnp.ones(1))
         return {"flow": {"params": made["params"], "basis": basis}}
 
     def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
@@ -127,25 +146,44 @@ class Flow:
         return {"flow": {**own, "basis": principal.fit(own["basis"], examples)}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
-        """One player, descending the squared error of the velocity, each coordinate by the root of its share."""
+        """One player, descending the squared error of the velocity, as a share of what the Gaussian leaves."""
         return {"flow": functools.partial(self._loss, spec)}
 
     def _loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
         basis = variables["flow"]["basis"]
-        clip = _white(basis, batch["features"])
+        clip = (batch["features"] - basis["mean"]) / jnp.sqrt(basis["variance"])
         at, noisy, told = jax.random.split(rng, 3)
-        time = nn.sigmoid(jax.random.normal(at, (len(clip),)))  # the ends are easy, the middle is not
+        time = nn.sigmoid(_TIMES[0] + _TIMES[1] * jax.random.normal(at, (len(clip),)))
         noise = jax.random.normal(noisy, clip.shape)
         known = (jax.random.uniform(told, (len(clip),)) >= (self.unconditioned if train else 0)).astype(jnp.float32)
-        part = time[:, None]
+        part = time[:, None, None]
         conditions = controls.encode(spec.labels, batch["labels"])
         found = self._velocity(variables, (1 - part) * noise + part * clip, time, conditions, known)
-        return LossOutput(jnp.mean(_weight(basis) * jnp.square(found - (clip - noise))), {})
+        return LossOutput(jnp.mean(jnp.square((found - (clip - noise)) / _left(basis, time)[:, None, None])), {})
 
     def _velocity(self, variables: Variables, x: Array, time: Array, conditions: Array, known: Array) -> Array:
+        """The mean of clip - noise where (1 - time) * noise + time * clip is x, float32 [batch, frames, bins]."""
         own = variables["flow"]
-        network = Velocity(self.width, self.depth)
-        return network.apply({"params": own["params"]}, x, time, conditions, known, _weight(own["basis"]))
+        basis, part = own["basis"], time[:, None]
+        spread, rest = _spreads(basis)
+
+        def of_gaussian(gain: Callable[[Array], Array]) -> Array:
+            """A linear map of x that the components are the eigenvectors of, from variance to eigenvalue."""
+            root = jnp.sqrt(basis["variance"])
+            coordinates = principal.project(basis, x * root + basis["mean"])
+            others = gain(jnp.square(rest))
+            inside = principal.unproject(basis, (gain(jnp.square(spread)) - others) * coordinates) - basis["mean"]
+            return others[..., None] * x + inside / root
+
+        def variance(own: Array) -> Array:
+            return jnp.square(part) * own + jnp.square(1 - part)
+
+        velocity = of_gaussian(lambda own: (part * own - (1 - part)) / variance(own))
+        without_noise = of_gaussian(lambda own: part * own / variance(own))
+        scaled = x / jnp.sqrt(variance(jnp.ones(1)))[..., None]
+        seen = jnp.stack([scaled, without_noise], axis=-1)
+        beyond = self._network.apply({"params": own["params"]}, seen, time, conditions, known)
+        return velocity + _left(basis, time)[:, None, None] * beyond
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, how a sound is found, and a clip to begin from."""
@@ -166,39 +204,56 @@ class Flow:
         basis = variables["flow"]["basis"]
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
         variety, guidance, steps = (
-            jnp.asarray(settings[name], jnp.float32)[:, None] for name in ("variety", "guidance", "steps")
+            jnp.asarray(settings[name], jnp.float32)[:, None, None] for name in ("variety", "guidance", "steps")
         )
         steps, count = jnp.round(steps), len(variety)
-        x = variety * jax.random.normal(rng, (count, len(basis["scale"])))
-        start = jnp.zeros((count, 1))
+        x = variety * jax.random.normal(rng, (count, *spec.shape))
+        start = jnp.zeros((count, 1, 1))
         if "clip" in settings:
             clips: controls.Clips = settings["clip"]
-            start = jnp.where(clips.given, 1 - jnp.asarray(settings["change"], jnp.float32), 0.0)[:, None]
-            x = (1 - start) * x + start * _white(basis, clips.features)
+            start = jnp.where(clips.given, 1 - jnp.asarray(settings["change"], jnp.float32), 0.0)[:, None, None]
+            x = (1 - start) * x + start * (clips.features - basis["mean"]) / jnp.sqrt(basis["variance"])
 
         def velocity(x: Array, time: Array) -> Array:
-            told = self._velocity(variables, x, time[:, 0], conditions, jnp.ones(count))
+            told = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.ones(count))
             if not spec.labels:
                 return told
-            free = self._velocity(variables, x, time[:, 0], conditions, jnp.zeros(count))
+            free = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.zeros(count))
             return free + guidance * (told - free)
 
+        def time_of(number: Array) -> Array:
+            return start + (1 - start) * (number / steps) ** _SLOWER
+
         def step(number: Array, x: Array) -> Array:
-            length = (1 - start) / steps
-            time = start + number * length
+            time = time_of(number)
+            length = time_of(number + 1) - time
             middle = x + length / 2 * velocity(x, time)
             return jnp.where(number < steps, x + length * velocity(middle, time + length / 2), x)
 
         x = jax.lax.fori_loop(0, jnp.max(steps).astype(jnp.int32), step, x)
-        features = jnp.clip(principal.unproject(basis, x * basis["scale"]), basis["low"], basis["high"])
+        features = jnp.clip(x * jnp.sqrt(basis["variance"]) + basis["mean"], basis["low"], basis["high"])
         return principal.silence_floor(basis, features, share=_HAZE)
 
 
-def _white(basis: principal.Basis, features: Array) -> Array:
-    """Features float32 [batch, *shape] to coordinates of spread 1, float32 [batch, coordinates]."""
-    return principal.project(basis, features) / basis["scale"]
+def _spreads(basis: principal.Basis) -> tuple[Array, Array]:
+    """Standard deviations beside noise of 1, of features whose mean variance is 1: along each component, and elsewhere.
+
+    Returns:
+      float32 [coordinates], and [1].
+    """
+    inside = jnp.square(basis["scale"]) / basis["variance"]
+    size = math.prod(basis["mean"].shape)
+    rest = (size - jnp.sum(inside)) / max(size - len(inside), 1)
+    return jnp.sqrt(inside), jnp.sqrt(jnp.maximum(rest, _LEAST))[None]
 
 
-def _weight(basis: principal.Basis) -> Array:
-    """What an error of each coordinate counts, float32 [coordinates]: between its share of the sound and all alike."""
-    return jnp.sqrt(basis["scale"] / jnp.mean(basis["scale"]))
+def _left(basis: principal.Basis, time: Array) -> Array:
+    """Root mean square of what a Gaussian leaves unknown of the velocity at times [batch]: float32 [batch]."""
+    spread, rest = _spreads(basis)
+    part, size = time[:, None], math.prod(basis["mean"].shape)
+
+    def unknown(own: Array) -> Array:
+        return own / (jnp.square(part) * own + jnp.square(1 - part))
+
+    inside = jnp.sum(unknown(jnp.square(spread)), axis=1)
+    return jnp.sqrt((inside + (size - len(spread)) * unknown(jnp.square(rest))[:, 0]) / size)
