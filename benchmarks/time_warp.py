@@ -27,7 +27,7 @@ from jax import lax
 
 from benchmarks.record import markdown, record
 from mgen import audio, dsp
-from mgen.dsp.time_warp import _spectra
+from mgen.dsp.time_warp import spectra_at
 from mgen.metrics.onset import onset_envelope
 from mgen.metrics.spectral import log_spectral_distance
 
@@ -90,7 +90,7 @@ def _frames(wave, positions, n_fft: int, hop_length: int):
     """Spectra of the wave around the places of the output's frames, and of those a hop before each."""
     places = jnp.round(jnp.pad(positions, (0, 1), mode="edge")[::hop_length]).astype(jnp.int32)
     places = places[: 1 + len(positions) // hop_length]
-    return _spectra(wave, places, n_fft, False), _spectra(wave, places - hop_length, n_fft, False)
+    return spectra_at(wave, places, n_fft, False), spectra_at(wave, places - hop_length, n_fft, False)
 
 
 @functools.partial(jax.jit, static_argnames=("n_fft", "hop_length", "n_iter"))

@@ -118,16 +118,17 @@ class Warped(Data, Protocol):
         """The beginning of a sound that a person gives, of any tempo and length, as a clip: float32 [samples]."""
         ...
 
-    def unwarp(self, wave: Array, labels: Array, *, sample_rate: int) -> Array:
-        """A clip at the tempo that its labels say and as long as before; jit-able.
+    def unwarp(self, wave: Array, labels: Array, *, sample_rate: int, samples: int) -> Array:
+        """A sound at the tempo that its labels say and as long as before; jit-able.
 
         Args:
-          wave: float32 [samples], a clip of the data or one that a model made.
+          wave: float32 [any length], a clip of the data, one that a model made, or several joined to one sound.
           labels: float32 [labels], in the order of the corpus's own.
           sample_rate: Hz.
+          samples: of a clip.
 
         Returns:
-          float32 [samples]: what is slower is cut, and what is faster goes round.
+          float32 of the wave's length: what is slower is cut, and what is faster goes round.
         """
         ...
 

@@ -3,6 +3,7 @@
 Over 300 lines, because tests mirror mgen file by file.
 """
 
+import functools
 import pathlib
 
 import jax
@@ -278,7 +279,8 @@ def test_unwarping_gives_the_tempo_back(tmp_path, bpm, warping):
     clicks(tmp_path / "a.wav", bpm, 12, 0.2)
     data = Beats(str(tmp_path), beats=4, warping=warping, validation_fraction=0.0)
     item = data.open(sample_rate=RATE, samples=CLIP).item("train", 2, np.random.default_rng(0))
-    back = np.asarray(jax.jit(lambda wave, labels: data.unwarp(wave, labels, sample_rate=RATE))(*item.values()))
+    unwarp = jax.jit(functools.partial(data.unwarp, sample_rate=RATE, samples=CLIP))
+    back = np.asarray(unwarp(item["wave"], item["labels"]))
     assert back.shape == (CLIP,)
     step = 60 / bpm * RATE
     for beat in range(int((CLIP - 500) / step)):
@@ -292,10 +294,20 @@ def test_a_batch_is_unwarped_as_its_items():
     data = Beats(beats=2)
     waves = np.random.default_rng(0).normal(0, 0.1, (3, 5_000)).astype(np.float32)
     labels = np.array([[200, 1], [240, 0], [300, 0]], np.float32)
-    together = data.unwarp(waves, labels, sample_rate=RATE)
+    together = data.unwarp(waves, labels, sample_rate=RATE, samples=5_000)
     for wave, label, expected in zip(waves, labels, np.asarray(together), strict=True):
-        np.testing.assert_allclose(data.unwarp(wave, label, sample_rate=RATE), expected, atol=1e-5)
+        np.testing.assert_allclose(data.unwarp(wave, label, sample_rate=RATE, samples=5_000), expected, atol=1e-5)
     np.testing.assert_allclose(together[1], waves[1], atol=1e-5)  # 240 bpm is what the clip has
+
+
+def test_clips_that_were_joined_are_unwarped_by_the_tempo_of_one():
+    """Two clips of two beats in 5,000 samples at 24 kHz have a beat every 1,250 samples once asked for at 480 bpm."""
+    data = Beats(beats=2)
+    wave = np.zeros(10_000, np.float32)
+    wave[::2_500] = 1
+    back = np.asarray(data.unwarp(wave, np.array([480.0], np.float32), sample_rate=RATE, samples=5_000))
+    assert back.shape == (10_000,)
+    assert np.flatnonzero(back > 0.3).tolist() == list(range(0, 10_000, 60 * RATE // 480))
 
 
 @pytest.mark.parametrize("warping", ["resample", "stretch"])
@@ -347,7 +359,7 @@ def test_loops_of_three_tempi(tmp_path, loops):
               for number, source in enumerate(corpus.sources["train"])}  # fmt: skip
     for name, index in starts.items():
         bpm, item = tempi[name], corpus.item("train", index, np.random.default_rng(0))
-        back = np.asarray(data.unwarp(*item.values(), sample_rate=RATE))
+        back = np.asarray(data.unwarp(*item.values(), sample_rate=RATE, samples=len(item["wave"])))
         source = data.level(audio.read(loops / name, sample_rate=RATE))
         source = np.resize(source, 2 * CLIP)[: round(8 * 60 / bpm * RATE)]
         count = min(len(source), 2 * CLIP)

@@ -7,7 +7,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from mgen import dsp
-from mgen.dsp.phase_scan import ScanFrames, _sources, scan_frames, scan_phases, scan_step
+from mgen.dsp.phase_scan import ScanFrames, scan_frames, scan_phases, scan_step, strongest_sources
 from tests.pghi_oracle import heap_phases
 from tests.test_phase_tree import SMALL, clips_of, convergence_db, corner_cases
 
@@ -39,7 +39,8 @@ def test_sources_are_those_of_a_maximum_spanning_tree(seed, bins):
     for point in order[1:]:  # from the past outwards
         expected[point] = point if parent[point] == bins else expected[parent[point]]
     along = rng.uniform(-3, 3, bins - 1)
-    source, spread = _sources(*(values.astype(np.float32)[None, None] for values in (from_past, between, along)))
+    given = (values.astype(np.float32)[None, None] for values in (from_past, between, along))
+    source, spread = strongest_sources(*given)
     np.testing.assert_array_equal(source[0, 0], expected[:bins])
     height = np.concatenate([[0], np.cumsum(along)])
     np.testing.assert_allclose(spread[0, 0], height - height[expected[:bins]], rtol=0, atol=1e-4)

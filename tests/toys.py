@@ -50,7 +50,7 @@ class WarpedData(ToyData):
         wave = wave[::2][:samples]
         return np.pad(wave, (0, samples - len(wave)))
 
-    def unwarp(self, wave, labels, *, sample_rate):
+    def unwarp(self, wave, labels, *, sample_rate, samples):
         return jnp.where(jnp.arange(len(wave)) < labels[0] * len(wave), wave, 0)
 
 

@@ -139,20 +139,21 @@ class Beats(AtRms):
         piece = np.where(inside, wave[places % len(wave)], 0).astype(np.float32)
         return fragment(piece, times, first=first, sample_rate=sample_rate, samples=samples, warping=self.warping)
 
-    def unwarp(self, wave: Array, labels: Array, *, sample_rate: int) -> Array:
-        """A clip at the tempo that its first label says, and as long as before; jit-able.
+    def unwarp(self, wave: Array, labels: Array, *, sample_rate: int, samples: int) -> Array:
+        """A sound at the tempo that its first label says, and as long as before; jit-able.
 
         Args:
-          wave: float32 [..., samples], `beats` beats at the common tempo.
+          wave: float32 [..., any length], at the common tempo.
           labels: float32 [..., labels], the first in beats a minute.
           sample_rate: Hz.
+          samples: of `beats` beats at the common tempo.
 
         Returns:
-          float32 [..., samples]: what is slower is cut, and what is faster goes round.
+          float32 of the wave's shape: what is slower is cut, and what is faster goes round.
         """
-        samples = wave.shape[-1]
         faster = labels[..., :1] / common_tempo(beats=self.beats, sample_rate=sample_rate, samples=samples)
-        return moved(wave, jnp.arange(samples) * faster, sample_rate=sample_rate, warping=self.warping, wrap=True)
+        positions = jnp.arange(wave.shape[-1]) * faster
+        return moved(wave, positions, sample_rate=sample_rate, warping=self.warping, wrap=True)
 
     def _asked(self) -> dict[str, Any]:
         """What is asked of every file."""

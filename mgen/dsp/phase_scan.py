@@ -122,7 +122,7 @@ def scan_frames(
     logs = log_magnitude(magnitude)
     advance = jnp.pad(along_time, [*[(0, 0)] * (logs.ndim - 2), (1, 0), (0, 0)])
     past = jnp.concatenate([logs[..., :1, :], logs[..., :-1, :]], axis=-2)
-    source, spread = _sources(logs + past, logs[..., 1:] + logs[..., :-1], wrap(along_bins))
+    source, spread = strongest_sources(logs + past, logs[..., 1:] + logs[..., :-1], wrap(along_bins))
     return ScanFrames(advance, source, wrap(spread))
 
 
@@ -138,7 +138,7 @@ class _Path(NamedTuple):
 
 
 @jax.jit
-def _sources(from_past: Array, between: Array, along_bins: Array) -> tuple[Array, Array]:
+def strongest_sources(from_past: Array, between: Array, along_bins: Array) -> tuple[Array, Array]:
     """The bin that each bin's phase is spread from, and how far: the maximum spanning tree of a line and its past.
 
     Each bin is tied to its neighbours by edges of weight `between` and to the past by one of `from_past`. In the tree a

@@ -22,7 +22,7 @@ from mgen.arrays import check_shape
 from mgen.dsp.phase import griffin_lim
 from mgen.dsp.phase_gradient import log_magnitude
 from mgen.dsp.phase_gradient import wrap as wrap_phase
-from mgen.dsp.phase_scan import _sources
+from mgen.dsp.phase_scan import strongest_sources
 from mgen.dsp.stft import frame_count, istft, rfft, window
 
 Array = jax.Array
@@ -163,8 +163,8 @@ def _time_stretch(
     at = np.minimum(centre, length - 1)
     # The last frame may lie behind the last place, which goes on at rate 1.
     places = whole[..., at] + jnp.round(part[..., at]).astype(jnp.int32) + (centre - at)
-    spectrum = _spectra(wave, places, n_fft, wrap)  # [..., frames, bins], and so is all below
-    before = _spectra(wave, places - hop_length, n_fft, wrap)
+    spectrum = spectra_at(wave, places, n_fft, wrap)  # [..., frames, bins], and so is all below
+    before = spectra_at(wave, places - hop_length, n_fft, wrap)
     slowness = _slowness(places, centre, wave.shape[-1] if wrap else None)
     turn = lax.stop_gradient(_turn(spectrum, before, slowness))
     turned = spectrum * lax.complex(jnp.cos(turn), jnp.sin(turn))
@@ -197,7 +197,7 @@ def _turn(spectrum: Array, before: Array, slowness: Array) -> Array:
     # Seen from the middle of the frame, where the phase of an attack there has no slope.
     slope = jnp.angle(-spectrum[..., 1:] * spectrum[..., :-1].conj())
     bend = slope * (slowness[..., None] - 1)
-    source, spread = _sources(logs + past, logs[..., 1:] + logs[..., :-1], bend)
+    source, spread = strongest_sources(logs + past, logs[..., 1:] + logs[..., :-1], bend)
     step = wrap_phase(jnp.take_along_axis(along_time, source, axis=-1) + spread)
 
     def follow(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -207,7 +207,7 @@ def _turn(spectrum: Array, before: Array, slowness: Array) -> Array:
     return lax.associative_scan(follow, (source, step), axis=source.ndim - 2)[1]
 
 
-def _spectra(wave: Array, places: Array, n_fft: int, wrap: bool) -> Array:
+def spectra_at(wave: Array, places: Array, n_fft: int, wrap: bool) -> Array:
     """Spectra [..., frames, bins] of frames centred at samples places [..., frames]."""
     index = places[..., None] + np.arange(n_fft) - n_fft // 2
     taken = jnp.vectorize(functools.partial(_taken, wrap=wrap), signature="(s),(m,n)->(m,n)")(wave, index)

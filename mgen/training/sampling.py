@@ -77,13 +77,14 @@ def heard(experiment: Experiment, waves: np.ndarray, columns: np.ndarray) -> np.
     """
     if not isinstance(experiment.data, Warped):
         return waves
-    unwarp = _unwarping(experiment.data, experiment.features.sample_rate)
+    features = experiment.features
+    unwarp = _unwarping(experiment.data, features.sample_rate, features.samples)
     return np.asarray(parallel.spread(unwarp, waves, np.asarray(columns, np.float32)))
 
 
 @functools.lru_cache(maxsize=8)
-def _unwarping(data: Warped, sample_rate: int) -> Callable:
-    return functools.partial(data.unwarp, sample_rate=sample_rate)
+def _unwarping(data: Warped, sample_rate: int, samples: int) -> Callable:
+    return functools.partial(data.unwarp, sample_rate=sample_rate, samples=samples)
 
 
 def labels_asked(spec: Spec, settings: Settings, count: int) -> np.ndarray:
