@@ -5,7 +5,7 @@
 configs/house_vae.py and one change at a time, three seeds. Of 128 sounds of each: how many are a sum of training clips
 (p < 0.05 against held-out songs), what share of the variation of the median sound four training clips explain, how near
 to training clips the median sound is, how far the set is from held-out songs, and how many dimensions carry more than a
-tenth of a nat.
+tenth of a nat of held-out clips.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def tabulate(rows: list[dict]) -> None:
                 "copies, %": round(100 * float(np.mean([score["copies"] for score in scores])), 1),
                 "Frechet": round(float(np.mean(frechet)), 1) if frechet else "-",
                 "rhythm strength": round(float(np.mean([np.mean(s["rhythm strength"]) for s in scores])), 2),
-                "dimensions used, %": round(100 * float(np.mean([r["last"]["vae/used"] for r in some])))
+                "dimensions used, %": round(100 * float(np.mean([r["held out"]["vae/used"] for r in some])))
                 if name in VARIANTS
                 else "-",
             })  # fmt: skip

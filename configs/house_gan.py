@@ -3,7 +3,7 @@
     python train.py configs/house_gan.py --data.path FOLDER --workdir runs/house_gan
     python sample.py runs/house_gan --set tempo=124 --count 8
 
-Data and features are those of configs/house_flow.py, which sounds better.
+Data and features are those of configs/house_flow.py.
 """
 
 import dataclasses

@@ -4,7 +4,7 @@
     python sample.py runs/house_vae --set tempo=124 --count 8
     python sample.py runs/house_vae --set clip=a.wav clip_to=b.wav mix=0.5 tempo=124
 
-Data and features are those of configs/house_flow.py, which sounds better.
+Data and features are those of configs/house_flow.py.
 """
 
 import dataclasses

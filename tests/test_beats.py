@@ -3,6 +3,7 @@
 Over 300 lines, because tests mirror mgen file by file.
 """
 
+import dataclasses
 import functools
 import pathlib
 
@@ -12,9 +13,9 @@ import pytest
 import soundfile
 
 from mgen import audio
-from mgen.contracts import Levelled, Warped
+from mgen.contracts import Levelled, Warped, Windowed
 from mgen.controls import Slider, Switch
-from mgen.data import DataError, beat_tracks
+from mgen.data import DataError, beat_tracks, beats
 from mgen.data.beats import Beats
 from mgen.data.folder import Folder
 from mgen.data.loader import batches
@@ -136,13 +137,42 @@ def test_a_loop_is_read_round_and_round(tmp_path):
             assert heard == pytest.approx((500, 1000, 2000)[(start + number) % 3], abs=40)
 
 
+def test_a_loop_has_the_tempo_of_its_beats(tmp_path):
+    """Twelve beats fill 6 s at 120 bpm; what is said of two files fits no loop, and what is said of a third does."""
+    for name in ("a", "take_116", "c"):
+        clicks(tmp_path / "in" / f"{name}.wav", 120, 6.0)
+    (tmp_path / "in" / "bpm.csv").write_text("file,bpm\na,115\nc,120\n")
+    corpus = opened(tmp_path / "in", tempi="bpm.csv")
+    assert "a.wav: 120 bpm (csv says 115, its beats another), constant, loop of 12 beats" in corpus.report
+    assert "take_116.wav: 120 bpm (file name says 116, its beats another), constant, loop of 12" in corpus.report
+    assert "c.wav: 120 bpm (csv), constant, loop of 12 beats" in corpus.report
+    assert {float(item["labels"][0]) for item in items(corpus)} == {120}
+
+
+def test_names_that_say_no_tempo_and_files_of_no_length(tmp_path):
+    clicks(tmp_path / "track_00bpm.wav", 120, 6.3, 0.1)
+    put(tmp_path / "tiny_120bpm.wav", click_track([0], 0.03))
+    corpus = opened(tmp_path)
+    assert "track_00bpm.wav: 120 bpm (estimated by onsets), constant" in corpus.report
+    assert "tiny_120bpm.wav: not used, 4 beats at 120 bpm are 2.00 s, and it has 0.03 s" in corpus.report
+
+
+@pytest.mark.parametrize("estimator", ["onsets", "librosa"])
+def test_a_tempo_outside_the_range_is_no_tempo(tmp_path, estimator):
+    clicks(tmp_path / "a.wav", 100, 8, 0.1)
+    clicks(tmp_path / "b.wav", 120, 8, 0.1)
+    report = opened(tmp_path, tempo=(118.0, 132.0), estimator=estimator).report
+    assert "a.wav: not used, no beat can be found at 118 to 132 bpm (data.tempo); if it has one, say its" in report
+
+
 def test_what_cannot_be_used_is_reported(tmp_path):
     clicks(tmp_path / "good.wav", 120, 6, 0.1)
     clicks(tmp_path / "short_120bpm.wav", 120, 1.7, 0.1)
     put(tmp_path / "hiss.wav", np.random.default_rng(1).normal(0, 0.1, 8 * RATE))
     corpus = opened(tmp_path)
     assert "short_120bpm.wav: not used, 4 beats at 120 bpm are 2.00 s, and it has 1.70 s" in corpus.report
-    assert "hiss.wav: not used, no beat can be found; if it has one, say its tempo in data.tempi" in corpus.report
+    no_beat = "no beat can be found at 80 to 160 bpm (data.tempo); if it has one, say its tempo in data.tempi"
+    assert f"hiss.wav: not used, {no_beat}" in corpus.report
     (tmp_path / "good.wav").unlink()
     with pytest.raises(DataError, match=r"none of 2 files can be used:\n  hiss.wav: no beat .*\n  short_120bpm.wav: 4"):
         opened(tmp_path)
@@ -253,6 +283,40 @@ def test_the_fingerprint_is_of_all_that_changes_the_items(tmp_path):
     assert len({first, *others}) == 7
 
 
+def test_the_fingerprint_is_not_of_the_last_digits_of_an_estimate(tmp_path, monkeypatch):
+    """Another CPU estimates a little else, and the beats of one that drifts lie a little elsewhere."""
+    clicks(tmp_path / "in" / "a.wav", 120, 8.3, 0.1)
+    times = np.cumsum(np.linspace(60 / 95, 60 / 115, 30))
+    put(tmp_path / "in" / "live.wav", click_track(times, times[-1] + 0.5))
+    found, pulse = [opened(tmp_path / "in").fingerprint], beat_tracks.pulse
+
+    def elsewhere(*asked, bpm, start_s, **options):
+        own = pulse(*asked, **options)
+        moved = tuple(time + start_s for time in own.times)
+        return dataclasses.replace(own, bpm=own.bpm + bpm, start_s=own.start_s + start_s, times=moved)
+
+    for number, (bpm, start_s) in enumerate(((0.002, 0.0006), (0.3, 0.0), (0.0, 0.03))):
+        monkeypatch.setenv("MGEN_CACHE", str(tmp_path / f"cache {number}"))
+        monkeypatch.setattr(beat_tracks, "pulse", functools.partial(elsewhere, bpm=bpm, start_s=start_s))
+        found.append(opened(tmp_path / "in").fingerprint)
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
+def test_the_fingerprint_is_of_versions_and_known_tempi(tmp_path, monkeypatch):
+    clicks(tmp_path / "in" / "a.wav", 120, 8.3, 0.1)
+    found = [opened(tmp_path / "in").fingerprint]
+    for bpm in ("120", "120.001"):
+        (tmp_path / "in" / "bpm.csv").write_text(f"file,bpm\na,{bpm}\n")
+        found.append(opened(tmp_path / "in", tempi="bpm.csv").fingerprint)
+    repeats = opened(tmp_path / "in", crop="repeat").fingerprint
+    monkeypatch.setattr(beats.structure, "VERSION", 99)
+    assert opened(tmp_path / "in").fingerprint == found[0]
+    assert opened(tmp_path / "in", crop="repeat").fingerprint != repeats
+    monkeypatch.setattr(beats.beat_tracks, "VERSION", 99)
+    found.append(opened(tmp_path / "in").fingerprint)
+    assert len(set(found)) == 4
+
+
 def test_what_is_kept_is_what_is_made_anew(tmp_path):
     clicks(tmp_path / "a.wav", 125, 8, 0.1)
     kept, anew = opened(tmp_path), opened(tmp_path, cache_mb=0)
@@ -321,10 +385,21 @@ def test_a_sound_of_a_person_is_warped(warping):
     assert np.sqrt(np.mean(data.warp(wave, sample_rate=RATE, samples=CLIP) ** 2)) == pytest.approx(0.1, rel=0.3)
 
 
-def test_a_sound_without_a_beat_is_its_beginning():
+@pytest.mark.parametrize(
+    ("beats", "overlap"), [(1, 1 / 2), (2, 1 / 2), (4, 1 / 4), (6, 1 / 6), (8, 1 / 8), (16, 1 / 8)]
+)
+def test_clips_that_are_joined_are_whole_beats_apart(beats, overlap):
+    data = Beats(beats=beats)
+    assert isinstance(data, Windowed) and data.overlap == overlap
+    assert "overlap" not in {field.name for field in dataclasses.fields(data)}
+
+
+def test_a_sound_without_a_beat_is_its_beginning(caplog):
     data = Beats(beats=4, level_db=None)
     hiss = np.random.default_rng(0).normal(0, 0.1, 3 * RATE).astype(np.float32)
     np.testing.assert_array_equal(data.warp(hiss, sample_rate=RATE, samples=CLIP), hiss[:CLIP])
+    why = "no beat can be found at 80 to 160 bpm (data.tempo)"
+    assert caplog.messages == [f"the sound that is given: {why}; used as it is, from its beginning"]
     short = data.warp(hiss[:5_000], sample_rate=RATE, samples=CLIP)
     np.testing.assert_array_equal(short, np.pad(hiss[:5_000], (0, CLIP - 5_000)))
     assert not data.warp(np.zeros(RATE, np.float32), sample_rate=RATE, samples=CLIP).any()

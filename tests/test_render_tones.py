@@ -16,7 +16,7 @@ RATE = 8_000
 
 def made(out, **fields):
     asked = {"songs": 3, "seconds": 12.0, "tempo": (118.0, 132.0), "patterns": ("house",), "seed": 0}
-    return render_songs(out, **{**asked, **fields}, sample_rate=RATE)
+    return render_songs(out, **{**asked, "sample_rate": RATE, **fields})
 
 
 def rows(out):
@@ -72,6 +72,8 @@ def test_the_seed_decides(tmp_path):
         ({"seconds": 0.0}, "seconds=0.0: expected more than 0"),
         ({"tempo": (132.0, 118.0)}, r"tempo=\(132.0, 118.0\): expected a slowest and a fastest of 40 to 240"),
         ({"tempo": (120.2, 120.8)}, r"tempo=\(120.2, 120.8\): expected .* a whole number between them"),
+        ({"sample_rate": 0}, "sample_rate=0: expected 8000 or more"),
+        ({"sample_rate": -5}, "sample_rate=-5: expected 8000 or more"),
         ({"seed": -1}, "seed=-1: expected 0 or more"),
         ({"patterns": ("polka",)}, r"pattern=\('polka',\): expected some of house, lofi, breakbeat"),
         ({"patterns": ()}, r"pattern=\(\): expected some of"),

@@ -1,9 +1,12 @@
 """How fast a sound is and where its beats are, on click tracks and built-in music, whose truth is known."""
 
+import jax
 import numpy as np
 import pytest
 
 from mgen import audio
+from mgen.data import DataError
+from mgen.data.host import on_host
 from mgen.data.pulse import pulse
 from mgen.data.tempo import agrees, estimate, folded, hinted, named, onsets
 from mgen.data.tones import render
@@ -105,6 +108,20 @@ def test_a_narrow_range_has_the_best_tempo_inside():
     assert 118 <= found(wave, (118, 122), "librosa")[1] <= 122
 
 
+@pytest.mark.parametrize("estimator", ["onsets", "librosa"])
+def test_a_range_without_a_tempo_has_none(estimator):
+    """100 bpm is in no octave of 118 to 132; between 118.0 and 118.1 no tempo is tried; 120 is found beside 180."""
+    wave = click_track(even(100, 12), 12)
+    assert np.isnan(found(wave, (118, 132), estimator)[1]) and np.isnan(found(wave, (118.0, 118.1), estimator)[1])
+    assert found(click_track(even(180, 12), 12), (118, 132), estimator)[1] == pytest.approx(120, rel=0.01)
+
+
+def test_a_file_shorter_than_a_frame_has_no_beats():
+    curve = onsets(click_track([0], 0.03), sample_rate=RATE)
+    beats = pulse(curve, 120.0, known=True)
+    assert not len(curve.strength) and (beats.bpm, beats.start_s, beats.times) == (120.0, 0.0, ())
+
+
 @pytest.mark.parametrize("seconds", [0.01, 0.05, 4, 10, 30])
 def test_noise_and_silence_have_no_tempo(seconds):
     samples = round(seconds * RATE)
@@ -151,6 +168,12 @@ def test_real_loops(real_audio):
         ("take_12_of_300", None, ()),
         ("track 1999", None, ()),
         ("12345bpm", None, ()),
+        ("track_00bpm", None, ()),
+        ("bpm_05", None, ()),
+        ("noise 999 bpm", None, ()),
+        ("take_00bpm_124bpm", 124, ()),
+        ("20bpm", 20, ()),
+        ("400bpm", 400, ()),
     ],
 )
 def test_names(stem, bpm, hints):
@@ -160,3 +183,19 @@ def test_names(stem, bpm, hints):
 def test_agreement_is_up_to_an_octave():
     assert agrees(109, 110) and agrees(55.5, 110) and agrees(218, 110)
     assert not agrees(104, 110) and not agrees(146, 110) and not agrees(73, 110)
+
+
+# --- The host ---------------------------------------------------------------------------------------------------------
+
+
+def test_jax_without_a_cpu(monkeypatch):
+    def no_cpu(backend):
+        raise RuntimeError(f"Unknown backend {backend}. Available backends are ['cuda']")
+
+    monkeypatch.setattr(jax, "local_devices", no_cpu)
+    with pytest.raises(RuntimeError, match="Unknown backend cpu"), on_host():  # as it is told to have one
+        pass
+    monkeypatch.setattr("mgen.data.host.configured", lambda: "cuda")
+    message = "JAX_PLATFORMS=cuda: leaves jax no CPU, on which data is made; set JAX_PLATFORMS=cuda,cpu"
+    with pytest.raises(DataError, match=message), on_host():
+        pass

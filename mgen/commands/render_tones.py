@@ -26,7 +26,7 @@ class Arguments:
     seed: int = 0
     """Other songs."""
     sample_rate: int = 22_050
-    """Hz."""
+    """Hz, 8000 or more."""
 
 
 def main(arguments: Sequence[str], *, program: str) -> None:

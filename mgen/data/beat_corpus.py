@@ -12,19 +12,21 @@ from mgen.audio import printable
 from mgen.controls import Slider, Switch
 from mgen.data import DataError
 from mgen.data.beat_tracks import Track
+from mgen.data.host import on_host
 from mgen.data.scan import File, Scan, fingerprint
 from mgen.data.tags import tag_switches
-from mgen.data.tempo import on_host
 from mgen.data.warping import Warping, beat_positions, common_tempo, margin, moved
 
 
 class Source(NamedTuple):
-    """A file that fragments are cut from, those of its starts that are used, and what a table says of it."""
+    """A file that fragments are cut from, those of its starts that are used, and what tables say of it."""
 
     file: File
     track: Track
     starts: tuple[int, ...]
     tags: tuple[str, ...] | None
+    known: float | None
+    """Its tempo, as a table says; the name is the file's."""
 
 
 def fragment(
@@ -81,7 +83,7 @@ class BeatsCorpus:
           cache_mb: of warped fragments that are kept.
           sample_rate: Hz.
           samples: of a fragment when it is warped.
-          about: the settings that change the items, for the fingerprint.
+          about: the settings that change the items and the versions of what finds the beats, for the fingerprint.
 
         Raises:
           DataError: a tag is called like the slider.
@@ -115,7 +117,9 @@ class BeatsCorpus:
         self._kept: dict[tuple[str, int], tuple[np.ndarray, float]] = {}
         self._keep = cache_mb * 1_000_000 // (2 * samples)
         of_all = fingerprint(source.file for source in every)
-        found_out = [(s.track.pulse, s.track.beats.round(3).tolist(), s.starts) for s in every]
+        # In steps of 0.1 bpm and of 10 ms: another CPU finds a little else, and a run is to go on there.
+        pulses = [(source.known, source.track.pulse) for source in every]
+        found_out = [(known, round(10 * own.bpm), round(100 * own.start_s)) for known, own in pulses]
         split = sorted(source.file.name for source in self.sources["validation"])
         said = ascii((of_all, about, found_out, split, tags, names))
         self.fingerprint = hashlib.sha256(said.encode("ascii")).hexdigest()[:16]

@@ -14,14 +14,14 @@ from mgen.data.cache import remembered
 from mgen.data.pulse import Pulse, loudness, pulse
 from mgen.data.scan import SILENCE, File
 from mgen.data.tags import tags_in
-from mgen.data.tempo import Estimator, agrees, estimate, hinted, named, onsets
+from mgen.data.tempo import LIMITS, Estimator, agrees, estimate, hinted, named, onsets
 
-_VERSION = 1  # raise it when other beats are found in the same sound
+#: Raise it when other beats are found in the same sound.
+VERSION = 2
 _WHOLE = 0.03  # of a beat: a file whose length is nearer to a whole number of beats was cut as a loop
 _LONGEST_LOOP = 16  # beats, or two fragments; of a whole song a whole number of beats is chance
 _ALIKE = 0.002  # as a share: tempi that are said to be the same
 _PLAINLY = 0.4  # as strong are the onsets where a loop begins, or less, and it began on no beat
-_LIMITS = (20.0, 400.0)  # beats a minute that a table may say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,8 @@ def listen(
     if bpm is None:
         bpm = estimate(wave, found, sample_rate=sample_rate, tempo=tempo, estimator=estimator)
         if np.isnan(bpm):
-            return "no beat can be found; if it has one, say its tempo in data.tempi"
+            asked = f"{tempo[0]:g} to {tempo[1]:g} bpm (data.tempo)"
+            return f"no beat can be found at {asked}; if it has one, say its tempo in data.tempi"
         hint = next((number for number in hints if agrees(bpm, number)), None)
         origin = f"estimated by {estimator}" if hint is None else "file name"
         bpm, known = (bpm, None) if hint is None else (hint, hint)
@@ -101,7 +102,8 @@ def listen(
         later = own.start_s % (duration_s / count)
         if loudness(found, times[1:-1]) < _PLAINLY * loudness(found, times[:-1] + later):
             times = times + later
-        own = Pulse(known or 60 * count / duration_s, float(times[0]))
+        # A known tempo that does not fit the loop is not the one that its beats have.
+        own = Pulse(known if round_bpm == known else 60 * count / duration_s, float(times[0]))
     else:
         times = own.beats(duration_s)
         if len(times) <= beats:
@@ -151,7 +153,7 @@ def listen_to(
         track = listen(sound.read(0, sound.length), sample_rate=sound.sample_rate, **asked)
         return track if isinstance(track, str) else _noted(track)
 
-    answer = remembered(sound, f"beats {_VERSION} {sorted(asked.items())}", find)
+    answer = remembered(sound, f"beats {VERSION} {sorted(asked.items())}", find)
     return answer if isinstance(answer, str) else _read(answer)
 
 
@@ -187,8 +189,8 @@ def known_tempi(path: str, table: str) -> Callable[[str], float | None]:
             bpm = float(said[0])
         except ValueError:
             bpm = 0.0
-        if len(said) > 1 or not _LIMITS[0] <= bpm <= _LIMITS[1]:
-            limits = f"{_LIMITS[0]:g} to {_LIMITS[1]:g}"
+        if len(said) > 1 or not LIMITS[0] <= bpm <= LIMITS[1]:
+            limits = f"{LIMITS[0]:g} to {LIMITS[1]:g}"
             raise DataError(f"data.tempi={table}: bpm of {name} is {';'.join(said)}: expected a number from {limits}")
         return bpm
 

@@ -7,6 +7,7 @@ what a model made at the one tempo -> unwarp -> the tempo that was asked for
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Any, Literal
 
 import jax
@@ -14,21 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from mgen.audio import printable
-from mgen.data import DataError
+from mgen.data import DataError, beat_tracks, structure
 from mgen.data.beat_corpus import BeatsCorpus, Source, fragment
 from mgen.data.beat_tracks import known_tempi, listen, listen_to
 from mgen.data.level import AtRms
-from mgen.data.scan import scan, validation_files
+from mgen.data.scan import none_usable, scan, validation_files
 from mgen.data.structure import repeated_start
 from mgen.data.tags import tags_in
 from mgen.data.tempo import ESTIMATORS, Estimator
 from mgen.data.warping import WARPINGS, Warping, common_tempo, frame, margin, moved
 
 Array = jax.Array
+_log = logging.getLogger(__name__)
 
 _CROPS = ("random", "start", "repeat")
-_VERSION = 1  # raise it when the same settings make other items
+_VERSION = 2  # raise it when the same settings make other items
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Beats(AtRms):
     """Beats of a fragment: the common tempo is so many in the length of a clip."""
 
     every: int = 1
-    """A fragment may start at every so manieth beat of a song: 4 keeps to the bars of one that starts with a bar."""
+    """A fragment may start at every n-th beat of a song: 4 keeps to the bars of one that starts with a bar."""
 
     tempi: str = ""
     """CSV file with the columns file and bpm, in `path`, beside it, or here. Without it the tempo is read from the name
@@ -79,6 +80,12 @@ class Beats(AtRms):
     cache_mb: int = 512
     """Warped fragments kept in memory as 16-bit samples, in megabytes; those beyond it are warped at every visit."""
 
+    @property
+    def overlap(self) -> float:
+        """Share of a clip that it has in common with the next one where clips are joined: about an eighth, in beats."""
+        beats = max(self.beats, 1)
+        return min(0.5, max(1, round(beats / 8)) / beats)
+
     def open(self, *, sample_rate: int, samples: int) -> BeatsCorpus:
         """Scans the folder, finds the beats, and opens it as fragments of `samples` mono samples at `sample_rate` Hz.
 
@@ -95,18 +102,17 @@ class Beats(AtRms):
             if tags == ():
                 refused.append((file.name, f"{self.tags} says nothing of it"))
                 continue
-            track = listen_to(file, tempo_of(file.name), **self._asked())
+            known = tempo_of(file.name)
+            track = listen_to(file, known, **self._asked())
             if isinstance(track, str):
                 refused.append((file.name, track))
             else:
-                sources.append(Source(file, track, track.starts, tags))
+                sources.append(Source(file, track, track.starts, tags, known))
         if not sources:
-            reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused[:5])
-            more = f"\n  and {len(refused) - 5} more" if len(refused) > 5 else ""
-            all_of = f"none of {len(found.files)} files can be used"
-            raise DataError(printable(f"data.path={found.root}: {all_of}:{reasons}{more}"))
+            raise none_usable(found.root, f"{len(found.files)} files", refused)
         kept = validation_files([source.file.name for source in sources], self.validation_fraction, self.split_seed)
         free = ("path", "cache_mb", "tempi", "tags")  # which are seen in what was found
+        versions = (_VERSION, beat_tracks.VERSION, structure.VERSION if self.crop == "repeat" else None)
         return BeatsCorpus(
             {
                 "train": [self._starts(source, self.crop) for source in sources if source.file.name not in kept],
@@ -120,17 +126,20 @@ class Beats(AtRms):
             cache_mb=self.cache_mb,
             sample_rate=sample_rate,
             samples=samples,
-            about=f"{_VERSION} {[(name, value) for name, value in vars(self).items() if name not in free]}",
+            about=f"{versions} {[(name, value) for name, value in vars(self).items() if name not in free]}",
         )
 
     def warp(self, wave: np.ndarray, *, sample_rate: int, samples: int) -> np.ndarray:
         """The first whole fragment of a sound that a person gives, at the common tempo: float32 [samples].
 
-        Where no beat can be found, or there are too few, it is the beginning, filled up with zeros.
+        Where no beat can be found, or there are too few, it is the beginning, filled up with zeros, and the log says
+        why.
         """
         wave = self.level(wave)
         track = listen(wave, sample_rate=sample_rate, **self._asked())
         if isinstance(track, str):
+            reason = track.partition(";")[0]  # what follows is what to do about a file of the folder
+            _log.warning("the sound that is given: %s; used as it is, from its beginning", reason)
             return np.pad(wave[:samples], (0, max(0, samples - len(wave))))
         times = track.seconds(track.starts[0], self.beats)
         first = int(times[0] * sample_rate) - margin(sample_rate)

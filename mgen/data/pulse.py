@@ -72,10 +72,10 @@ def tracked(found: Onsets, period_s: float) -> tuple[np.ndarray, np.ndarray]:
 
     Reference: Ellis 2007, as in `tempo.estimate`, section 2: dynamic programming.
     """
-    strength = found.strength / max(float(np.std(found.strength)), 1e-9)
     period = period_s / found.hop_s
-    if len(strength) < period:
+    if len(found.strength) < period:
         return np.zeros(0), np.zeros(0)
+    strength = found.strength / max(float(np.std(found.strength)), 1e-9)
     reach = np.arange(-np.ceil(period), np.ceil(period) + 1)
     local = np.convolve(strength, np.exp(-0.5 * (reach * 32 / period) ** 2))[len(reach) // 2 :][: len(strength)]
     back = np.arange(round(period / 2), round(2 * period) + 1)

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tqdm
@@ -119,10 +119,15 @@ def scan(
                     break
     rejected = tuple(sorted(refused.items()))
     if not files:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected[:5])
-        more = f"\n  and {len(rejected) - 5} more" if len(rejected) > 5 else ""
-        raise _error(f"data.path={root}: none of {len(found)} audio files can be used:{reasons}{more}")
+        raise none_usable(root, f"{len(found)} audio files", rejected)
     return Scan(root, tuple(files), rejected, len(found) - looked)
+
+
+def none_usable(root: pathlib.Path, what: str, refused: Sequence[tuple[str, str]]) -> DataError:
+    """The error that none of some files, such as "7 audio files", can be used, with the first five reasons."""
+    reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused[:5])
+    more = f"\n  and {len(refused) - 5} more" if len(refused) > 5 else ""
+    return _error(f"data.path={root}: none of {what} can be used:{reasons}{more}")
 
 
 def fingerprint(files: Iterable[File]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from mgen.data.cache import Decoded, remembered
-from mgen.data.tempo import on_host
+from mgen.data.host import on_host
 from mgen.dsp import mel_filters, stft
 
-_VERSION = 1  # raise it when another place is found in the same sound
+#: Raise it when another place is found in the same sound.
+VERSION = 1
 _BLOCK_S = 0.25
 _FRAMES = 2  # of a block
 _FRAME_S = 0.2  # as long as neighbouring semitones of the low notes need to be told apart
@@ -60,7 +61,7 @@ def repetition(wave: np.ndarray, *, sample_rate: int, length_s: float) -> float:
 
 def repeated_start(sound: Decoded, *, length_s: float) -> float:
     """`repetition` of a decoded file, found once and then remembered."""
-    question = f"repetition {_VERSION} {length_s:.4f}"
+    question = f"repetition {VERSION} {length_s:.4f}"
 
     def find() -> float:
         return repetition(sound.read(0, sound.length), sample_rate=sound.sample_rate, length_s=length_s)

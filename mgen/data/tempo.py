@@ -10,15 +10,17 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-import jax
 import numpy as np
 
+from mgen.data.host import on_host
 from mgen.metrics.onset import onset_envelope
 from mgen.metrics.rhythm import strengths_of_tempi
 
 Estimator = Literal["onsets", "librosa"]
 ESTIMATORS = ("onsets", "librosa")
 
+#: Beats a minute that a table or a name may say.
+LIMITS = (20.0, 400.0)
 #: An estimate agrees with a number that is no further off than this share of it, or of its octave.
 AGREES = 0.04
 
@@ -52,11 +54,6 @@ class Onsets(NamedTuple):
     hop_s: float
 
 
-def on_host():
-    """A context in which jax works on the CPU: data is made on the host, whatever the model is trained on."""
-    return jax.default_device(jax.local_devices(backend="cpu")[0])
-
-
 def onsets(wave: np.ndarray, *, sample_rate: int) -> Onsets:
     """The onsets of a wave, float32 [samples], every 10 ms: those of all bands and once more those of the bass.
 
@@ -84,7 +81,8 @@ def estimate(
     """The tempo of a wave in beats a minute; NaN where its onsets repeat no better than those of noise do.
 
     Estimates are often an octave off, and so one that lies outside `tempo` is halved or doubled until it is inside.
-    Where no octave of it is, what repeats best inside is taken.
+    Where no octave of it is, by either estimator, it is the tempo inside at which the onsets repeat best; NaN where
+    they repeat at none of them better than those of noise do.
 
     Args:
       wave: float32 [samples].
@@ -99,22 +97,21 @@ def estimate(
     bpm, strengths = _strengths(found)
     seconds = len(found.strength) * found.hop_s
     # Below are 90 % of noises of 4 s, 99 % of those of 8 s (0.18) and all of a minute (0.06). Most music: 0.2 to 0.9.
-    if not len(bpm) or strengths.max() <= _CHANCE / np.sqrt(seconds):
+    if not len(bpm) or strengths.max() <= (chance := _CHANCE / np.sqrt(seconds)):
         return float("nan")
+    likely = strengths * np.exp(-0.5 * np.log2(bpm / 120.0) ** 2)
+    guess = float(bpm[likely.argmax()])
     if estimator == "librosa":
         import librosa
 
         hop = round(found.hop_s * sample_rate)
         strength = librosa.onset.onset_strength(y=wave, sr=sample_rate, hop_length=hop)
         guess = float(librosa.feature.tempo(onset_envelope=strength, sr=sample_rate, hop_length=hop)[0])
-        inside = folded(guess, tempo)
-        return inside if inside is not None else min(max(guess, tempo[0]), tempo[1])
-    likely = strengths * np.exp(-0.5 * np.log2(bpm / 120.0) ** 2)
-    inside = folded(float(bpm[likely.argmax()]), tempo)
+    inside = folded(guess, tempo)
     if inside is not None:
         return inside
-    within = (bpm >= tempo[0]) & (bpm <= tempo[1])
-    return float(bpm[within][likely[within].argmax()]) if within.any() else float(np.sqrt(tempo[0] * tempo[1]))
+    within = (bpm >= tempo[0]) & (bpm <= tempo[1]) & (strengths > chance)
+    return float(bpm[within][likely[within].argmax()]) if within.any() else float("nan")
 
 
 def _strengths(found: Onsets) -> tuple[np.ndarray, np.ndarray]:
@@ -149,9 +146,12 @@ def agrees(estimated: float, bpm: float) -> bool:
 
 
 def named(stem: str) -> float | None:
-    """The tempo that a file's name gives with its unit: 124 of `house_124bpm`, `124 bpm` and `bpm124`; or None."""
-    found = _WITH_UNIT.search(stem)
-    return float(found[1] or found[2]) if found else None
+    """The tempo that a file's name gives with its unit: 124 of `house_124bpm`, `124 bpm` and `bpm124`; or None.
+
+    What lies outside the `LIMITS` is none.
+    """
+    numbers = (float(found[1] or found[2]) for found in _WITH_UNIT.finditer(stem))
+    return next((number for number in numbers if LIMITS[0] <= number <= LIMITS[1]), None)
 
 
 def hinted(stem: str) -> tuple[float, ...]:

@@ -50,7 +50,7 @@ def render_songs(
       tempo: slowest and fastest, beats a minute.
       patterns: grooves, taken in turn.
       seed: draws tempo, key, levels and variation of each song.
-      sample_rate: Hz.
+      sample_rate: Hz, 8000 or more.
 
     Returns:
       The songs' files.
@@ -63,6 +63,7 @@ def render_songs(
     for name, value, good, expected in (
         ("songs", songs, songs >= 1, "1 or more"),
         ("seconds", seconds, 0 < seconds < float("inf"), "more than 0"),
+        ("sample_rate", sample_rate, sample_rate >= 8000, "8000 or more"),
         ("tempo", tempo, 40 <= low <= high <= 240, "a slowest and a fastest of 40 to 240, a whole number between them"),
         ("seed", seed, seed >= 0, "0 or more"),
         ("pattern", tuple(patterns), set(patterns) <= set(PATTERNS) and patterns, f"some of {', '.join(PATTERNS)}"),

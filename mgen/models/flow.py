@@ -9,10 +9,9 @@ disagree the flow goes to either.
 
 The velocity that leads noise to the Gaussian of the training clips, by their principal components, is known in closed
 form. A transformer over the frames, which at first adds nothing to it, learns what clips are beyond their Gaussian: its
-tokens are a few frames with all their bins, as they are and as the Gaussian would have them without the noise. (The
-transformer alone has to find the Gaussian first, and a perceptron on the components never learnt much beyond it:
-docs/house.md.) Its layers are modulated by time and conditions; the conditions are left out of some training clips, so
-that sampling can be guided: away from what a clip is without them.
+tokens are a few frames with all their bins, as they are and as the Gaussian would have them without the noise. Its
+layers are modulated by time and conditions; the conditions are left out of some training clips, so that sampling can be
+guided: away from what a clip is without them.
 
 Reference: Liu, Gong & Liu, "Flow straight and fast: learning to generate and transfer data with rectified flow",
   ICLR 2023; Lipman et al., "Flow matching for generative modeling", ICLR 2023; Esser et al., "Scaling rectified flow
@@ -39,6 +38,7 @@ from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 _FREQUENCIES = 64  # of the code of time
 # Mean and spread of the logit of the times trained at: large components are decided early, and the ends are easy.
 _TIMES = (-1.0, 1.5)
+_MOST_STEPS, _MOST_GUIDANCE = 64.0, 6.0  # that a person may ask for
 _SLOWER = 2  # power by which the first steps are shorter: what is large comes out of the noise at once
 _LEAST = 1e-4  # variance of a feature beyond the components, beside a mean of 1: a flow must arrive somewhere
 _HAZE = 1 / 24  # of the features' range: what is that near to the floor is at it, see `principal.silence_floor`
@@ -110,7 +110,8 @@ class Flow:
     unconditioned: float = 0.1
     """Share of training clips whose labels are not told, which guidance needs."""
     steps: int = 8
-    """Steps from noise to sound, two looks at the network each, unless the control says another number."""
+    """Steps from noise to sound, two looks at the network each and four where a clip is guided, unless the control says
+    another number."""
     guidance: float = 1.0
     """How far past what it knows to be asked for a clip is led, unless the control says otherwise; 1 is not at all."""
 
@@ -120,6 +121,9 @@ class Flow:
         for name, value in (least | {"guidance": 0}).items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
+        for name, most in (("steps", _MOST_STEPS), ("guidance", _MOST_GUIDANCE)):
+            if getattr(self, name) > most:
+                raise ValueError(f"model.{name}: expected at most {most:g}, got {getattr(self, name)}")
         if self.width % self.heads:
             raise ValueError(f"model.heads: {self.heads} does not divide model.width={self.width}")
         if not 0 <= self.unconditioned < 1:
@@ -187,11 +191,14 @@ class Flow:
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, how a sound is found, and a clip to begin from."""
+        strictly = "how strictly it is what is asked for; 1 is as in training, and half the work"
+        guidance = controls.AsideSlider("guidance", 0.0, _MOST_GUIDANCE, self.guidance, help=strictly)
+        quick = "from noise to sound; fewer are quicker"
         return (
             *spec.labels,
             controls.variety("0 is one sound for each setting, 1 any of the model's"),
-            controls.AsideSlider("guidance", 0.0, 6.0, self.guidance, help="how strictly it is what is asked for"),
-            controls.AsideSlider("steps", 1.0, 64.0, float(self.steps), help="from noise to sound; fewer are quicker"),
+            *((guidance,) if spec.labels else ()),
+            controls.AsideSlider("steps", 1.0, _MOST_STEPS, float(self.steps), help=quick),
             controls.Clip("clip", "begins from this sound instead of from noise"),
             controls.AsideSlider("change", 0.0, 1.0, 0.6, help="how far from clip it may go, where one is given"),
         )
@@ -203,10 +210,9 @@ class Flow:
         """
         basis = variables["flow"]["basis"]
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
-        variety, guidance, steps = (
-            jnp.asarray(settings[name], jnp.float32)[:, None, None] for name in ("variety", "guidance", "steps")
-        )
+        variety, steps = (jnp.asarray(settings[name], jnp.float32)[:, None, None] for name in ("variety", "steps"))
         steps, count = jnp.round(steps), len(variety)
+        guidance = jnp.asarray(settings["guidance"], jnp.float32)[:, None, None] if spec.labels else jnp.ones(1)
         x = variety * jax.random.normal(rng, (count, *spec.shape))
         start = jnp.zeros((count, 1, 1))
         if "clip" in settings:
@@ -216,10 +222,12 @@ class Flow:
 
         def velocity(x: Array, time: Array) -> Array:
             told = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.ones(count))
-            if not spec.labels:
-                return told
-            free = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.zeros(count))
-            return free + guidance * (told - free)
+
+            def guided() -> Array:
+                free = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.zeros(count))
+                return free + guidance * (told - free)
+
+            return jax.lax.cond(jnp.all(guidance == 1), lambda: told, guided)
 
         def time_of(number: Array) -> Array:
             return start + (1 - start) * (number / steps) ** _SLOWER
@@ -242,9 +250,11 @@ def _spreads(basis: principal.Basis) -> tuple[Array, Array]:
       float32 [coordinates], and [1].
     """
     inside = jnp.square(basis["scale"]) / basis["variance"]
+    there = jnp.any(basis["axes"] != 0, axis=(1, 2))  # of few clips there are not as many components as were asked for
     size = math.prod(basis["mean"].shape)
-    rest = (size - jnp.sum(inside)) / max(size - len(inside), 1)
-    return jnp.sqrt(inside), jnp.sqrt(jnp.maximum(rest, _LEAST))[None]
+    rest = (size - jnp.sum(jnp.where(there, inside, 0))) / jnp.maximum(size - jnp.sum(there), 1)
+    rest = jnp.maximum(rest, _LEAST)
+    return jnp.sqrt(jnp.where(there, inside, rest)), jnp.sqrt(rest)[None]
 
 
 def _left(basis: principal.Basis, time: Array) -> Array:

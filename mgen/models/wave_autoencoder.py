@@ -10,7 +10,7 @@ silence where it is high.
 
 The latents of training clips are remembered as one Gaussian of the whole clip, all places and channels with each other,
 so that the decoder can be asked for new ones: a beat that is at the same place in all clips is in its mean, and what
-goes with what in its covariance. It is no music: what the latents of a clip are beyond that, `Flow` learns.
+goes with what in its covariance. It is no music: what a clip is beyond its Gaussian, this prior does not know.
 
 Reference: Defossez et al., "High fidelity neural audio compression", TMLR 2023, and Zeghidour et al., "SoundStream",
   TASLP 2021 (the shape, without quantisation); Yamamoto, Song & Kim, "Parallel WaveGAN", ICASSP 2020 (the loss).
@@ -139,6 +139,8 @@ class WaveAutoencoder:
                 f"model.channels: a clip's latent would be {size} numbers, and {_MOST} are the most; "
                 "take fewer, a longer model.stride or shorter clips"
             )
+        if max(self.windows) // 2 >= spec.shape[0]:
+            raise ValueError(f"model.windows: {max(self.windows)} samples are too long for clips of {spec.shape[0]}")
         encoder, decoder = self._networks()
         first, second = jax.random.split(rng)
         conditions = controls.encode(spec.labels, jnp.zeros((1, len(spec.labels))))
@@ -147,7 +149,7 @@ class WaveAutoencoder:
             "encoder": encoder.init(first, jnp.zeros((1, *spec.shape)))["params"],
             "decoder": decoder.init(second, latent, conditions)["params"],
         }
-        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "products": jnp.eye(size)}
+        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "covariance": jnp.eye(size)}
         return {"autoencoder": {"params": params, "memory": memory}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
@@ -211,19 +213,23 @@ def _given(clips: controls.Clips | None, drawn: Array) -> Array:
 
 
 def _seen(memory: dict[str, Array], latent: Array, decay: float = 0.995) -> dict[str, Array]:
-    """Running mean and second moments of latents [batch, places, channels], which are constant to differentiation."""
+    """Running mean and covariance of latents [batch, places, channels], which are constant to differentiation."""
     rows = jax.lax.stop_gradient(latent).reshape(len(latent), -1)
     rate = jnp.maximum(1 - decay, 1 / (1 + memory["step"]))
+    mean = jnp.mean(rows, axis=0)
+    # Of batches apart and between them, as Chan, Golub & LeVeque, 1983: nothing large is taken from anything large.
+    apart, between = rows - mean, mean - memory["mean"]
+    covariance = apart.T @ apart / len(rows) + (1 - rate) * jnp.outer(between, between)
     return {
         "step": memory["step"] + 1,
-        "mean": memory["mean"] + rate * (jnp.mean(rows, axis=0) - memory["mean"]),
-        "products": memory["products"] + rate * (rows.T @ rows / len(rows) - memory["products"]),
+        "mean": memory["mean"] + rate * between,
+        "covariance": memory["covariance"] + rate * (covariance - memory["covariance"]),
     }
 
 
 def _root(memory: dict[str, Array]) -> Array:
     """Cholesky factor of the covariance, float32 [size, size]."""
-    covariance = memory["products"] - jnp.outer(memory["mean"], memory["mean"])
+    covariance = memory["covariance"]
     ridge = _RIDGE * jnp.mean(jnp.diagonal(covariance)).clip(1e-12)
     root = jnp.linalg.cholesky(covariance + ridge * jnp.eye(len(covariance)))
     # Of rounding alone it may have no root: then each number is drawn by itself.

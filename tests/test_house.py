@@ -1,0 +1,96 @@
+"""System 001 end to end: songs of three tempi in, sounds of the tempo that is asked for out; and its study's tables."""
+
+import dataclasses
+import pathlib
+import runpy
+
+import numpy as np
+import pytest
+
+from benchmarks import families, record
+from mgen import audio, panel
+from mgen.data.beats import Beats
+from mgen.evaluation.sets import GENERATED, REAL, collect
+from mgen.features import LogMel
+from mgen.training.checkpoint import load
+from mgen.training.loop import train
+from mgen.training.sampling import generate
+from mgen.training.step import averaged
+from tests.clicks import RATE, click_track, even
+
+CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "house_flow.py"
+TEMPI = (97, 120, 148)
+FEATURES = LogMel(sample_rate=RATE, frames=201, n_fft=512, hop_length=128, n_mels=24, n_iter=4)  # 2.56 s: 4 beats at 94
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny flow of clicks at three tempi, after two steps, and its folder."""
+    songs, workdir = tmp_path_factory.mktemp("songs"), tmp_path_factory.mktemp("run")
+    for bpm in TEMPI:
+        wave = click_track(even(bpm, 12, 0.1), 12, hertz=500 + 5 * bpm)
+        audio.write(songs / f"clicks_{bpm}bpm.wav", wave, sample_rate=RATE)
+    smoke = runpy.run_path(str(CONFIG))["smoke"]
+    model = dataclasses.replace(smoke.model, patch=3, coordinates=8, examples=32)
+    data = Beats(str(songs), beats=4, validation_fraction=0.0)
+    train(dataclasses.replace(smoke, data=data, features=FEATURES, model=model), workdir)
+    return load(workdir)
+
+
+@pytest.mark.parametrize("bpm", TEMPI)
+def test_the_tempo_that_is_asked_for_is_heard(trained, bpm):
+    knobs = trained.experiment.model.controls(trained.spec)
+    settings = panel.settle(knobs, {"tempo": float(bpm)}, count=2, rng=np.random.default_rng(0), vary=False)
+    settings["variety"] = np.zeros(2)  # the middle of all clips has a click at each beat, and little else
+    waves = generate(trained.experiment, trained.spec, averaged(trained.state), settings, seed=0)
+    assert waves.shape == (2, FEATURES.samples)
+    step = 60 / bpm * RATE
+    for wave in waves:
+        loud = np.convolve(np.square(wave), np.ones(160), "same")
+        on_beat = [loud[max(0, round(beat * step) - 200) : round(beat * step) + 400].max() for beat in range(1, 4)]
+        between = [loud[round((beat + 0.35) * step) : round((beat + 0.75) * step)].max() for beat in range(1, 3)]
+        assert min(on_beat) > 5 * max(between)
+
+
+def test_it_is_judged_as_it_is_heard(trained):
+    data, features = trained.experiment.data, trained.experiment.features
+    corpus = data.open(sample_rate=RATE, samples=features.samples)
+    sets = collect(trained, corpus, count=4, seed=0)
+    assert sets.named[GENERATED].shape == sets.named[REAL].shape == (4, features.samples)
+    assert set(np.round(sets.labels["tempo"])) <= set(TEMPI)
+
+
+def row(name, seed, *, broken=False):
+    """What `benchmarks/trials.py` gives for a trial and a seed, in short."""
+    rng = np.random.default_rng([seed, len(name)])
+    score = {"broken or silent": 1.0}
+    if not broken:
+        score = {
+            "broken or silent": 0.0,
+            "rhythm strength": (rng.normal(0.9 if "beats" in name else 0.2, 0.01, 8)).tolist(),
+            "rhythm p": [0.01] * 6 + [0.5] * 2,
+            "flatness": [0.1] * 8,
+            "harmonic to noise": 3.0,
+            "clipping": 0.0,
+            "frechet to held out": [2.0, 1.0, 3.0],
+            "kernel to held out": 0.5,
+            "nearest": 2.0,
+            "nearest of held out, lower quartile": 1.0,
+            "copies": 0.0,
+            "superposed": 0.25,
+        }
+    names = ("generated", "held out", "training", "mean features", "white noise")
+    trial = {"data": "songs", "name": name, "steps": 1}
+    return {"trial": trial, "seed": seed, "where": record.machine(), "scores": dict.fromkeys(names, score)}
+
+
+def test_the_study_is_tabulated_and_survives_a_family_that_broke(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    rows = [row(name, seed, broken=name == "GAN") for name in families.FAMILIES for seed in range(3)]
+    families.tabulate(rows)
+    printed = capsys.readouterr().out
+    assert "songs, GAN: all sounds are broken or silent" in printed
+    assert "| songs | VAE | 0.2 | 75.0 | - | 0.1 | 3.0 | 0.0 | 2.0 (1.0 to 3.0) | 0.5 | 2.0 | 0.0 | 25.0 |" in printed
+    (first, _) = (line for line in printed.splitlines() if line.startswith("| songs | autoencoder, beats |"))
+    assert first.split(" | ")[2] == "0.9" or "0.9" in first
+    assert {path.name for path in tmp_path.iterdir()} == {"families.json", "families_alignment.json"}
