@@ -28,6 +28,7 @@ FAMILIES = {
     "autoencoder": {"config": "house_wave", "aligned": False, "batch_size": 8, "steps": 120},
     "autoencoder, beats": {"config": "house_wave", "batch_size": 8, "steps": 120},
     "flow": {"config": "house_flow", "batch_size": 16, "steps": 1_500},
+    "flow, twice the clips": {"config": "house_flow", "batch_size": 16, "steps": 3_000},
     "VAE, any start": {"config": "house_vae", "aligned": False, "steps": 750},
     "VAE": {"config": "house_vae", "steps": 750},
     "GAN": {"config": "house_gan", "steps": 750},
@@ -57,7 +58,9 @@ def tabulate(rows: list[dict]) -> None:
                 scores = [row["scores"]["generated" if name in FAMILIES else name] for row in some]
                 whole = [score for score in scores if "rhythm strength" in score]
                 if whole:
-                    table.append({"songs": data, "sounds": name} | _row(whole))
+                    trained = some[0]["trial"]["steps"] * some[0]["trial"]["batch_size"] if name in FAMILIES else "-"
+                    about = {"songs": data, "sounds": name, "clips trained on": trained, "seeds": len(some)}
+                    table.append(about | _row(whole))
                 else:
                     print(f"{data}, {name}: all sounds are broken or silent")
     alignment = []
@@ -85,10 +88,7 @@ def tabulate(rows: list[dict]) -> None:
                 "p, over seeds": f"{stats.ttest_ind(*strengths, equal_var=False, alternative='greater').pvalue:.2g}",
                 "seeds": len(strengths[0]),
             })  # fmt: skip
-    seeds = len({row["seed"] for row in rows})
-    about = (
-        f"{seeds} seeds, 128 sounds each: means over seeds, with the mean 95 % interval of a seed's Frechet distance."
-    )
+    about = "128 sounds a seed: means over seeds, with the mean 95 % interval of a seed's Frechet distance."
     record("families", table=table, seed=0, about=about, where=rows[0]["where"], details=[_short(row) for row in rows])
     if alignment:
         record("families_alignment", table=alignment, seed=0, about=about, where=rows[0]["where"])
