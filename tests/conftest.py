@@ -29,6 +29,20 @@ def real_audio() -> pathlib.Path:
     return AUDIO
 
 
+_MAPPED = 8_000  # regions of memory: each compiled function takes several, and XLA dies of too many in one process
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_compilation():
+    """Forgets what was compiled, between two modules, once it is much: a worker died compiling, late in the suite."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_text().splitlines()) > _MAPPED:
+        import jax
+
+        jax.clear_caches()
+
+
 @pytest.fixture
 def noise() -> np.ndarray:
     """White noise of amplitude 0.1, [3, 22050]."""
