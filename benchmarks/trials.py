@@ -2,7 +2,8 @@
 
 A trial is one config with changes, on one folder of songs of which some files are held out. `perform` trains it and
 gives what was measured of what it makes; a study's script says which trials there are and makes its table of the rows.
-A trial that has its rows already is not done again, so a study can be stopped and gone on with.
+A trial that has its rows already is not done again, so a study can be stopped and gone on with. (Longer than 300 lines:
+what is trained and what is measured of it are read together.)
 """
 
 from __future__ import annotations
