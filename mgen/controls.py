@@ -6,7 +6,7 @@ A control is also the description of a label: one column of `batch["labels"]`, i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -184,6 +184,37 @@ Settings = Mapping[str, Any]
 def variety(help: str) -> AsideSlider:
     """How far from the middle a model draws what it is not told: not at all at 0, as in training at 1."""
     return AsideSlider("variety", 0.0, 1.5, 1.0, help=help)
+
+
+def two_clips() -> tuple[Control, ...]:
+    """Sounds that a model of latents starts from, and leads to; `between_clips` does it."""
+    return (
+        Clip("clip", "starts from this sound instead of from a random one"),
+        Clip("clip_to", "where mix leads, instead of to a random one"),
+        AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
+    )
+
+
+def between_clips(settings: Settings, drawn: Array, latent_of: Callable[[Array], Array] = lambda heard: heard) -> Array:
+    """Latents of the sounds that `two_clips` ask for: from the one, part of the way to the other in a straight line.
+
+    Args:
+      settings: of the model; of a clip, `Clips`, or nothing where no sound is given one.
+      drawn: float32 [count, ...], latents that stand where a sound is given no clip.
+      latent_of: from `Clips.features` to latents; they are latents already where the model is `Listening`.
+    """
+    ends, count = [], len(drawn)
+    for name in ("clip", "clip_to"):
+        clips: Clips | None = settings.get(name)
+        if clips is None:
+            ends.append(drawn)
+        else:
+            given = clips.given.reshape(count, *[1] * (drawn.ndim - 1))
+            ends.append(jax.numpy.where(given, latent_of(clips.features), drawn))
+    if ends[0] is drawn and ends[1] is drawn:
+        return drawn
+    mix = jax.numpy.asarray(settings["mix"], jax.numpy.float32).reshape(count, *[1] * (drawn.ndim - 1))
+    return ends[0] + mix * (ends[1] - ends[0])
 
 
 def axis_sliders(count: int, of: str) -> tuple[Slider, ...]:

@@ -210,9 +210,7 @@ class Autoencoder:
         return (
             variety,
             *controls.axis_sliders(axes, "latents"),
-            controls.Clip("clip", "starts from this sound instead of from a random one"),
-            controls.Clip("clip_to", "where mix leads, instead of to a random one"),
-            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
+            *controls.two_clips(),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
@@ -223,15 +221,8 @@ class Autoencoder:
         memory = variables["autoencoder"]["memory"]
         variety = jnp.asarray(settings["variety"], jnp.float32)
         code = memory["mean"] + variety[:, None] * (latents.draw(memory, rng, len(variety)) - memory["mean"])
-        if "clip" in settings or "clip_to" in settings:
-            start, end = (_given(settings.get(name), code) for name in ("clip", "clip_to"))
-            code = start + jnp.asarray(settings["mix"], jnp.float32)[:, None] * (end - start)
+        code = controls.between_clips(settings, code)
         count = min(self.sliders, self.latent)
         if count:
             code = code + controls.turned_axes(settings, count) @ latents.axes(memory, count)
         return self.decode(variables, code, spec)
-
-
-def _given(clips: controls.Clips | None, drawn: Array) -> Array:
-    """Latents of clips, and those that were drawn where none is given: float32 [count, latent]."""
-    return drawn if clips is None else jnp.where(clips.given[:, None], clips.features, drawn)

@@ -204,9 +204,7 @@ class Vae:
         return (
             *spec.labels,
             controls.variety("0 is the middle of all clips, 1 any that may be drawn"),
-            controls.Clip("clip", "starts from this sound instead of from a random one"),
-            controls.Clip("clip_to", "where mix leads, instead of to a random one"),
-            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
+            *controls.two_clips(),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
@@ -218,14 +216,5 @@ class Vae:
             code = memory["mean"] + variety * (latents.draw(memory, rng, len(variety)) - memory["mean"])
         else:
             code = variety * jax.random.normal(rng, (len(variety), self.latent))
-        if "clip" in settings or "clip_to" in settings:
-            ends = []
-            for name in ("clip", "clip_to"):
-                given: controls.Clips | None = settings.get(name)
-                if given is None:
-                    ends.append(code)
-                else:
-                    found, _ = self.encode(variables, given.features, conditions)
-                    ends.append(jnp.where(given.given[:, None], found, code))
-            code = ends[0] + jnp.asarray(settings["mix"], jnp.float32)[:, None] * (ends[1] - ends[0])
+        code = controls.between_clips(settings, code, lambda heard: self.encode(variables, heard, conditions)[0])
         return self.decode(variables, code, conditions)

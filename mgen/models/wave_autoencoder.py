@@ -188,9 +188,7 @@ class WaveAutoencoder:
         return (
             *spec.labels,
             controls.variety("0 is the mean of all latents, 1 any that may be drawn"),
-            controls.Clip("clip", "starts from this sound instead of from a random one"),
-            controls.Clip("clip_to", "where mix leads, instead of to a random one"),
-            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from clip to clip_to, where either is given"),
+            *controls.two_clips(),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
@@ -200,16 +198,8 @@ class WaveAutoencoder:
         variety = jnp.asarray(settings["variety"], jnp.float32)[:, None]
         noise = jax.random.normal(rng, (len(variety), len(memory["mean"])))
         drawn = memory["mean"] + variety * noise @ _root(memory).T
-        latent = drawn.reshape(len(variety), -1, self.channels)
-        if "clip" in settings or "clip_to" in settings:
-            first, last = (_given(settings.get(name), latent) for name in ("clip", "clip_to"))
-            latent = first + jnp.asarray(settings["mix"], jnp.float32)[:, None, None] * (last - first)
+        latent = controls.between_clips(settings, drawn.reshape(len(variety), -1, self.channels))
         return jnp.clip(self.decode(variables, latent, conditions), -1, 1)
-
-
-def _given(clips: controls.Clips | None, drawn: Array) -> Array:
-    """Latents of clips, and those that were drawn where none is given: float32 [count, places, channels]."""
-    return drawn if clips is None else jnp.where(clips.given[:, None, None], clips.features, drawn)
 
 
 def _seen(memory: dict[str, Array], latent: Array, decay: float = 0.995) -> dict[str, Array]:
