@@ -162,6 +162,15 @@ class Features(Protocol):
 
 
 @runtime_checkable
+class Lasting(Features, Protocol):
+    """Features of which an item can be of any length: the first axis of `shape` is time."""
+
+    def lasting(self, duration_s: float) -> Lasting:
+        """The same representation of clips of `duration_s` seconds, and of what is needed to fill up the last step."""
+        ...
+
+
+@runtime_checkable
 class Joinable(Features, Protocol):
     """Features of which one sound can be longer than an item: windows that overlap are joined, and decoded together."""
 
@@ -218,6 +227,15 @@ class Listening(Model, Protocol):
 
     def listen(self, variables: Variables, features: Array, spec: Spec) -> Array:
         """float32 [clips, *spec.shape] to float32 [clips, ...], which `sample` gets as `controls.Clips.features`."""
+        ...
+
+
+@runtime_checkable
+class Continuing(Model, Protocol):
+    """A model that makes sounds of any length. It has a control `seconds`, at 0 of which they are as long as a clip."""
+
+    def go_on(self, variables: Variables, rng: Array, settings: Settings, spec: Spec, *, steps: int) -> Array:
+        """As `sample`, but of `steps` steps: float32 [count, steps, *spec.shape[1:]]."""
         ...
 
 

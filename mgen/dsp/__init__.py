@@ -2,6 +2,7 @@
 
     wave -> stft -> spectrum -> istft -> wave
     wave -> mel_spectrogram -> mel -> power_to_decibels -> what a model sees
+    wave -> mdct -> coefficients -> imdct -> wave
     mel -> mel_to_magnitude -> magnitude -> griffin_lim -> wave
     batches and long files: invert, invert_mel; while the frames arrive: PhaseStream
 
@@ -11,6 +12,7 @@ Names, numbers and defaults are librosa's; only the axes differ, time coming bef
 from mgen.dsp.decibels import amplitude_to_decibels, decibels_to_amplitude, decibels_to_power, power_to_decibels
 from mgen.dsp.effects import distortion, low_pass, reverb, slow_attack, vibrato
 from mgen.dsp.inversion import invert, invert_mel
+from mgen.dsp.mdct import imdct, mdct
 from mgen.dsp.mel import mel_filters, mel_frequencies, mel_spectrogram
 from mgen.dsp.mel_inversion import mel_to_audio
 from mgen.dsp.mel_solver import mel_to_magnitude
@@ -33,10 +35,12 @@ __all__ = [
     "distortion",
     "frame_count",
     "griffin_lim",
+    "imdct",
     "invert",
     "invert_mel",
     "istft",
     "low_pass",
+    "mdct",
     "mel_filters",
     "mel_frequencies",
     "mel_spectrogram",

@@ -5,9 +5,10 @@ and says in its docstring what it loses.
 """
 
 from mgen.features.complex_stft import ComplexStft
+from mgen.features.fft_blocks import FftBlocks
 from mgen.features.instantaneous_frequency import InstantaneousFrequency
 from mgen.features.log_mel import LogMel
 from mgen.features.log_stft import LogStft
 from mgen.features.waveform import Waveform
 
-__all__ = ["ComplexStft", "InstantaneousFrequency", "LogMel", "LogStft", "Waveform"]
+__all__ = ["ComplexStft", "FftBlocks", "InstantaneousFrequency", "LogMel", "LogStft", "Waveform"]

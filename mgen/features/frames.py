@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from typing import Any, Literal
 
 import jax
@@ -56,6 +57,11 @@ class Frames(abc.ABC):
     def samples(self) -> int:
         """Samples of a clip."""
         return (self.frames - 1) * self.hop_length
+
+    def lasting(self, duration_s: float) -> Frames:
+        """The same for clips of at least `duration_s` seconds, and long enough for one frame."""
+        frames = math.ceil(max(duration_s * self.sample_rate, self.n_fft // 2 + 1) / self.hop_length) + 1
+        return dataclasses.replace(self, frames=frames)
 
     @property
     @abc.abstractmethod

@@ -93,3 +93,28 @@ class Sgd:
     def build(self, steps: int) -> optax.GradientTransformation:
         """Momentum, then the step down."""
         return optax.sgd(self.schedule(steps), momentum=self.momentum)
+
+
+@dataclasses.dataclass(frozen=True)
+class RmsProp:
+    """Gradient over the root of its running mean square (Tieleman & Hinton, 2012), at one rate, as Keras has it."""
+
+    rate: float = 1e-3
+    """Learning rate."""
+    decay: float = 0.9
+    """Of the running mean square."""
+
+    def __post_init__(self):
+        """Refuses what would not descend."""
+        if not 0 <= self.rate < math.inf:
+            raise ValueError(f"optimisers.*.rate: expected 0 or more, got {self.rate}")
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"optimisers.*.decay: expected 0 <= decay < 1, got {self.decay}")
+
+    def schedule(self, steps: int) -> optax.Schedule:
+        """The same rate at each of `steps` updates."""
+        return optax.constant_schedule(self.rate)
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """The step down, scaled."""
+        return optax.rmsprop(self.schedule(steps), decay=self.decay, eps=1e-6)

@@ -13,7 +13,20 @@ import jax
 import numpy as np
 
 from mgen import audio, controls, panel, parallel
-from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables, Warped, Windowed
+from mgen.contracts import (
+    Continuing,
+    Control,
+    Joinable,
+    Lasting,
+    Levelled,
+    Listening,
+    Model,
+    Settings,
+    Spec,
+    Variables,
+    Warped,
+    Windowed,
+)
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
@@ -37,13 +50,20 @@ def generate(
         as those of `Windowed` data do, or an eighth.
 
     Returns:
-      float32 [count / windows, samples].
+      float32 [count / windows, samples]; of a `Continuing` model, as long as the longest `seconds` that is asked for.
 
     Raises:
       mgen.audio.AudioError: a clip that was given cannot be read.
-      ValueError: the features cannot be joined, or the settings are no multiple of `windows`.
+      ValueError: the features cannot be joined, or have a length of their own, or the settings are no multiple of
+        `windows`.
     """
-    features = experiment.features
+    features, duration_s = experiment.features, _duration_s(experiment.model, settings)
+    if duration_s:
+        if windows > 1:
+            raise ValueError("seconds: clips that are joined are as long as a clip each; leave it at 0")
+        if not isinstance(features, Lasting):
+            raise ValueError(f"seconds: clips of {type(features).__name__} are of one length; leave it at 0")
+        features = features.lasting(duration_s)
     if windows > 1 and not isinstance(features, Joinable):
         raise ValueError(f"clips of {type(features).__name__} cannot be joined to a longer sound")
     rng = jax.random.key(seed)
@@ -51,7 +71,7 @@ def generate(
     rows = len(jax.tree.leaves(seen)[0])
     if rows % windows:
         raise ValueError(f"settings: {rows} are no whole sounds of {windows} windows")
-    sample, made = _compiled(experiment.model, spec), []
+    sample, made = _compiled(experiment.model, spec, features.shape[0] if duration_s else None), []
     for window in range(windows):
         own = jax.tree.map(lambda values, window=window: values[window::windows], seen)
         made.append(_sampled(sample, variables, rng, own, rows // windows))
@@ -62,9 +82,16 @@ def generate(
         features, clips = features.joined(np.stack(made, axis=1), overlap=overlap)
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(clips))
     waves = np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
+    if duration_s:
+        waves = waves[:, : round(duration_s * features.sample_rate)]
     return heard(
         experiment, waves, labels_asked(spec, jax.tree.map(lambda values: values[::windows], seen), len(waves))
     )
+
+
+def _duration_s(model: Model, settings: Settings) -> float:
+    """The longest sound that is asked for, or 0 where it is a clip's length."""
+    return float(np.max(settings["seconds"])) if isinstance(model, Continuing) and "seconds" in settings else 0.0
 
 
 def heard(experiment: Experiment, waves: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -104,9 +131,11 @@ def _sampled(sample: Callable, variables: Variables, rng: jax.Array, settings: S
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(model: Model, spec: Spec) -> Callable:
-    """`model.sample` compiled, kept for the next call: models and specs are equal by what they hold."""
-    return jax.jit(functools.partial(model.sample, spec=spec))
+def _compiled(model: Model, spec: Spec, steps: int | None = None) -> Callable:
+    """`model.sample`, or `go_on` for some steps, compiled and kept: models and specs are equal by what they hold."""
+    if steps is None:
+        return jax.jit(functools.partial(model.sample, spec=spec))
+    return jax.jit(functools.partial(model.go_on, spec=spec, steps=steps))
 
 
 def listened(experiment: Experiment, spec: Spec, variables: Variables, settings: Settings) -> dict[str, Any]:

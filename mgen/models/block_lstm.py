@@ -1,0 +1,375 @@
+"""System 002: a recurrent network reads a song block by block, says what the next block may be, and so continues it.
+
+    blocks [batch, steps, values] -> levels -> Dense -> layers that carry a state -> Dense -> next block [.., values]
+
+The original predicts each of 22,050 numbers of a Fourier transform outright (`head="point"`), appends its own answer,
+reads all of it again, and fades to noise: where the phase of the next block cannot be known the answer with the least
+error is silence. Here the network says a density of each number (`head="mixture"`): a mean, which is what two blocks
+before say of it where a tone goes on, and a width, which is how loud the bin has lately been, changed by what the
+layers know. The next block is drawn from that, and so has the loudness and the spectrum of music though nobody knows
+its phase. What a bin did is looked at where the bin is, by one small network for all bins, and so a song that was never
+heard in training keeps its own tones.
+
+The network carries all that it knows of the past in a state of one size: one more block costs the same after a minute
+as after a second, where the original's cost grew with what it had made.
+
+Reference: facts of system 002; Nayebi & Vitelli, "GRUV: algorithmic music generation using recurrent neural networks",
+  Stanford CS224d, 2015; Bishop, "Mixture density networks", 1994; Bengio et al., "Scheduled sampling for sequence
+  prediction with recurrent neural networks", NeurIPS 2015, and Mihaylova & Martins, "Scheduled sampling for
+  transformers", ACL SRW 2019 (own answers in two passes instead of step by step).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mgen import controls, recurrence
+from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
+from mgen.mixture import Mixture, draw, expected, log_density
+from mgen.recurrence import Cell, Stack
+
+_MEMORIES = (2.0, 8.0, 32.0, 128.0)  # blocks over which the levels of a value are taken
+_TONE, _NEAR = 16.0, 2  # blocks, and neighbours to each side, that a tone is looked for in
+_RIDGE = 1.02  # of the least squares
+_DOUBT = 0.03  # share of a steady tone's power that is still left to chance
+_SILENCE = 1e-6  # power that is added to each number's: 16 bits are about 1e-7 of music at -20 dB
+_LEAST = -6.0  # log of a scale: no density is so sure of a number that one click costs more than all music
+_SPREAD = 3.0  # of levels, about
+_MOST_SECONDS = 600.0
+#: What is carried from block to block: see `BlockLstm.silent`.
+State = dict[str, Any]
+
+
+class Outlook(nn.Module):
+    """From blocks [batch, steps, values] to the density of each next one: a `Mixture` [batch, steps, values, ...]."""
+
+    cell: Cell
+    width: int
+    depth: int
+    bands: int
+    components: int
+
+    @nn.compact
+    def __call__(self, blocks: Array, state: State) -> tuple[Mixture, State]:
+        """The densities, and the state after the last block, see `BlockLstm.silent`."""
+        batch, steps, values = blocks.shape
+        state, past = _past(blocks, state)
+        levels = past.levels / _SPREAD  # [batch, steps, memories, values]
+        x = jnp.concatenate([levels[:, :, 0], levels[:, :, -1]], axis=-1)
+        x = nn.Dense(self.width, name="into")(x)
+        x, layers = Stack(self.cell, self.width, self.depth, name="layers")(x, state["layers"])
+        parts = len(_MEMORIES) + 2 + 2 * self.components
+        near_zero = nn.initializers.normal(0.003)
+        told = nn.Dense(self.bands * parts, kernel_init=near_zero, name="out")(x)
+        told = told.reshape(batch, steps, parts, self.bands) @ _between(self.bands, values)
+        told = told + self.param("own", nn.initializers.zeros, (parts, values))
+        share, certain, gain, *mixed = jnp.split(
+            told, np.cumsum([len(_MEMORIES), 1, 1, *[1] * (2 * self.components)])[:-1], axis=2
+        )
+        level = jnp.sum(nn.softmax(share, axis=2) * past.levels, axis=2)
+        # What a tone that goes on leaves to chance is little: that much the density is narrower.
+        rest = (0.5 + certain[:, :, 0]) * jnp.log(1 + _DOUBT - past.tonal)
+        logits, offsets = (jnp.concatenate(part, axis=2) for part in (mixed[::2], mixed[1::2]))
+        wide = np.linspace(-0.7, 0.7, self.components) if self.components > 1 else np.zeros(1)
+        scales = (level + rest)[:, :, None] + wide[:, None].astype(np.float32) + offsets
+        mean = nn.sigmoid(1 + gain) * past.tone[:, :, None]
+        mixture = Mixture(logits, jnp.broadcast_to(mean, logits.shape), jnp.maximum(scales, _LEAST))
+        mixture = jax.tree.map(lambda part: part.transpose(0, 1, 3, 2), mixture)  # [batch, steps, values, components]
+        return mixture, {**state, "layers": layers}
+
+
+class Point(nn.Module):
+    """From blocks [batch, steps, values] to the next ones, outright: the original's three layers."""
+
+    cell: Cell
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, blocks: Array, state: State) -> tuple[Mixture, State]:
+        """The next blocks as the means of densities of which nothing else is meant, and the state after the last block."""
+        x = nn.Dense(self.width, name="into")(blocks)
+        x, layers = Stack(self.cell, self.width, self.depth, name="layers")(x, state["layers"])
+        mean = nn.Dense(blocks.shape[-1], name="out")(x)[..., None]
+        mixture = Mixture(jnp.zeros_like(mean), mean, jnp.zeros_like(mean))
+        return mixture, {"layers": layers}
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockLstm:
+    """Recurrent network over blocks of sound (system 002)."""
+
+    cell: Cell = "lstm"
+    """Kind of layer: lstm, gru, or linear (a gated linear recurrence)."""
+    width: int = 256
+    """Channels of a layer."""
+    depth: int = 1
+    """Layers."""
+    head: Literal["mixture", "point"] = "mixture"
+    """What is said of the next block: a density of each number, or the numbers themselves, as the original does."""
+    bands: int = 96
+    """Places along the values where the layers say what is expected; between them it is a straight line."""
+    components: int = 2
+    """Densities that are mixed for each number."""
+    loss: Literal["l1", "l2"] = "l1"
+    """Mean or squared error of the numbers; of densities, whether they are of Laplace or of Gauss."""
+    own: float = 0.25
+    """Share of the blocks read in training that are the network's own answers in place of what was played."""
+    own_after: int = 500
+    """Steps over which that share is reached."""
+    truncate: int = 108
+    """Blocks that a gradient goes back over; the state is carried on. 0 is the whole clip."""
+    silence_after: bool = False
+    """Whether silence is asked for after a clip's last block, as the original does."""
+    guard_db: float = 6.0
+    """Decibels that what is made may be louder or quieter than its beginning before it is brought back."""
+    examples: int = 8
+    """Training clips that are kept, to begin from where no sound is given."""
+
+    def __post_init__(self):
+        """Refuses sizes of which no network can be made."""
+        least = {"width": 1, "depth": 1, "bands": 2, "components": 1, "own_after": 0, "truncate": 0, "guard_db": 0, "examples": 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
+        for name, options in {"cell": ("lstm", "gru", "linear"), "head": ("mixture", "point"), "loss": ("l1", "l2")}.items():
+            if getattr(self, name) not in options:
+                raise ValueError(f"model.{name}: expected {', '.join(options)}, got {getattr(self, name)!r}")
+        if not 0 <= self.own < 1:
+            raise ValueError(f"model.own: expected 0 <= own < 1, got {self.own}")
+
+    @property
+    def _network(self) -> nn.Module:
+        if self.head == "point":
+            return Point(self.cell, self.width, self.depth)
+        return Outlook(self.cell, self.width, self.depth, self.bands, self.components)
+
+    @property
+    def _kind(self) -> Literal["laplace", "normal"]:
+        return "laplace" if self.loss == "l1" else "normal"
+
+    def silent(self, count: int, values: int) -> State:
+        """The state before anything was read: of each layer, the last two blocks, and what each value did lately."""
+        state = {"layers": recurrence.silent(self.cell, self.width, self.depth, count)}
+        if self.head == "point":
+            return state
+        sums = len(_MEMORIES) + 6
+        return state | {
+            "last": jnp.zeros((count, values)),
+            "before": jnp.zeros((count, values)),
+            "sums": jnp.zeros((count, sums, values)),
+            "weight": jnp.zeros((count, sums)),
+        }
+
+    def init(self, rng: Array, spec: Spec) -> Variables:
+        """Fresh variables. Raises ValueError where the features are no row of two or more blocks."""
+        if len(spec.shape) != 2 or spec.shape[0] < 2:
+            raise ValueError(f"model: expected features of blocks of values, such as FftBlocks'; they are {spec.shape}")
+        made = self._network.init(rng, jnp.zeros((1, 1, spec.shape[1])), self.silent(1, spec.shape[1]))
+        memory = {"step": jnp.zeros(()), "clips": jnp.zeros((self.examples, *spec.shape))}
+        return {"blocks": {"params": made["params"], "memory": memory}}
+
+    def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
+        """Keeps some training clips, float32 [clips, *spec.shape], to begin from."""
+        own = variables["blocks"]
+        clips = np.resize(examples, (self.examples, *spec.shape)).astype(np.float32)  # again from the first if few
+        return {"blocks": {**own, "memory": {**own["memory"], "clips": clips}}}
+
+    def losses(self, spec: Spec) -> dict[str, Loss]:
+        """One player, descending the mean error of the next block, or the nats that its numbers cost."""
+        return {"blocks": functools.partial(self._loss, spec)}
+
+    def _loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
+        blocks, memory = batch["features"], variables["blocks"]["memory"]
+        wanted = blocks[:, 1:]
+        if self.silence_after:
+            wanted = jnp.concatenate([wanted, jnp.zeros_like(blocks[:, :1])], axis=1)
+        read = blocks[:, : wanted.shape[1]]
+        if train and self.own:
+            share = self.own * jnp.minimum(1.0, memory["step"] / max(self.own_after, 1))
+            which, how = jax.random.split(rng)
+            answers = draw(self._read(variables, read), how, self._kind) if self.head == "mixture" else expected(
+                self._read(variables, read)
+            )
+            mine = jax.random.uniform(which, (*read.shape[:2], 1)) < share
+            shifted = jnp.concatenate([read[:, :1], answers[:, :-1]], axis=1)
+            read = jax.lax.stop_gradient(jnp.where(mine, shifted, read))
+        found = self._read(variables, read)
+        middle = expected(found)
+        apart = middle - wanted
+        error, squared = jnp.mean(jnp.abs(apart)), jnp.mean(jnp.square(apart))
+        # Of silence, which is hard to beat where the phase of the next block is anyone's guess.
+        metrics = {
+            "error": error / (jnp.mean(jnp.abs(wanted)) + _SILENCE),
+            "squared_error": squared / (jnp.mean(jnp.square(wanted)) + _SILENCE),
+        }
+        if self.head == "mixture":
+            value = -jnp.mean(log_density(found, wanted, self._kind))
+        else:
+            value = error if self.loss == "l1" else squared
+        updates = {"memory": {**memory, "step": memory["step"] + 1}} if train else {}
+        return LossOutput(value, metrics, updates)
+
+    def _read(self, variables: Variables, blocks: Array) -> Mixture:
+        """Densities of the blocks after each, [batch, steps, values, components], from silence on."""
+        state, found = self.silent(len(blocks), blocks.shape[-1]), []
+        size = self.truncate or blocks.shape[1]
+        for start in range(0, blocks.shape[1], size):
+            state = jax.lax.stop_gradient(state)
+            some, state = self._network.apply(
+                {"params": variables["blocks"]["params"]}, blocks[:, start : start + size], state
+            )
+            found.append(some)
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *found)
+
+    def predict(self, variables: Variables, blocks: Array) -> Array:
+        """The expected block after each of some, all of which are known: float32 [batch, steps, values] to the same."""
+        return expected(self._read(variables, blocks))
+
+    def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
+        """Sounds to go on from, how, and for how long."""
+        return (
+            controls.Clip("seed_clip", "goes on from this sound instead of from a random one"),
+            controls.Clip("seed_clip_to", "where mix leads, instead of to a random one"),
+            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from seed_clip to seed_clip_to, where either is given"),
+            controls.AsideChoice("mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"),
+            controls.AsideSlider("temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music"),
+            controls.AsideSlider("seconds", 0.0, _MOST_SECONDS, 0.0, "s", help="of sound; 0 is as long as a clip"),
+            controls.AsideChoice("seed", ("left_out", "kept"), help="whether the sound begins with what it goes on from"),
+        )
+
+    def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
+        """float32 [count, *spec.shape]: as much as one clip holds, see `go_on`."""
+        return self.go_on(variables, rng, settings, spec, steps=spec.shape[0])
+
+    def go_on(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec, *, steps: int) -> Array:
+        """float32 [count, steps, values]: goes on from clips, or from two random ones of training, half way between."""
+        bank, kinds = variables["blocks"]["memory"]["clips"], jax.random.split(rng, 3)
+        count, values = len(settings["mix"]), spec.shape[1]
+        first, second = (bank[jax.random.randint(key, (count,), 0, len(bank))] for key in kinds[:2])
+        mix = jnp.full(count, 0.5)
+        given = [settings.get(name) for name in ("seed_clip", "seed_clip_to")]
+        if any(clips is not None for clips in given):
+            first, second = (
+                drawn if clips is None else jnp.where(clips.given[:, None, None], clips.features, drawn)
+                for clips, drawn in zip(given, (first, second), strict=True)
+            )
+            some = functools.reduce(jnp.logical_or, [clips.given for clips in given if clips is not None])
+            mix = jnp.where(some, jnp.asarray(settings["mix"], jnp.float32), mix)
+        first, second = _from_the_end(first), _from_the_end(second)
+        mix = mix[:, None, None]
+        # Two songs have nothing to do with each other: their powers add, not their amplitudes.
+        mixed = ((1 - mix) * first + mix * second) / jnp.sqrt(jnp.square(1 - mix) + jnp.square(mix))
+        as_sound = (jnp.asarray(settings["mixing"]) == 1)[:, None, None]
+        first, second = jnp.where(as_sound, mixed, first), jnp.where(as_sound, mixed, second)
+        found = [self._started(variables, blocks) for blocks in (first, second)]
+        state = jax.tree.map(
+            lambda a, b: a + mix.reshape(count, *[1] * (a.ndim - 1)) * (b - a), found[0], found[1]
+        )  # the state, and the density of the next block
+        reference = (1 - mix[:, 0, 0]) * _power(first) + mix[:, 0, 0] * _power(second)
+        temperature = jnp.asarray(settings["temperature"], jnp.float32)[:, None]
+
+        def step(carry: tuple[Any, ...], key: Array) -> tuple[tuple[Any, ...], Array]:
+            mixture, state, lately = carry
+            block = draw(mixture, key, self._kind, temperature) if self.head == "mixture" else expected(mixture)
+            power = lately + (jnp.mean(jnp.square(block), axis=-1) - lately) / _MEMORIES[-1]
+            block = block * self._guard(power, reference)[:, None]
+            lately = lately + (jnp.mean(jnp.square(block), axis=-1) - lately) / _MEMORIES[-1]
+            found, state = self._network.apply({"params": variables["blocks"]["params"]}, block[:, None], state)
+            return (jax.tree.map(lambda part: part[:, 0], found), state, lately), block
+
+        _, made = jax.lax.scan(step, (*state, reference), jax.random.split(kinds[2], steps))
+        made = made.transpose(1, 0, 2)
+        kept = (jnp.asarray(settings["seed"]) == 1)[:, None, None]
+        began = jnp.where(as_sound | (mix < 0.5), first, second)
+        return jnp.where(kept, jnp.concatenate([began, made], axis=1)[:, :steps], made)
+
+    def _started(self, variables: Variables, blocks: Array) -> tuple[Mixture, State]:
+        """The density after the last of some blocks, and the state there."""
+        params = {"params": variables["blocks"]["params"]}
+        found, state = self._network.apply(params, blocks, self.silent(len(blocks), blocks.shape[-1]))
+        return jax.tree.map(lambda part: part[:, -1], found), state
+
+    def _guard(self, power: Array, reference: Array) -> Array:
+        """The gain that brings a power back to within `guard_db` of another: float32 [count]."""
+        apart = 10 * jnp.log10((power + _SILENCE) / (reference + _SILENCE))
+        return 10 ** ((jnp.clip(apart, -self.guard_db, self.guard_db) - apart) / 20)
+
+
+class Past(NamedTuple):
+    """What each value did up to each block."""
+
+    levels: Array  # [batch, steps, memories, values]: logarithm of its root mean square lately
+    tone: Array  # [batch, steps, values]: what it is next, if what it did lately is a tone that goes on
+    tonal: Array  # [batch, steps, values]: share of its power that the same would have foretold lately, 0 to 1
+
+
+def _past(blocks: Array, state: State) -> tuple[State, Past]:
+    """Levels, and a linear prediction of each value from its last two, float32 [batch, steps, values].
+
+    All numbers that are a linear function of a steady tone, taken at steady intervals, go on by the same law,
+    x[t + 1] = 2 cos(angle) x[t] - x[t - 1]: so the two factors are found from what a value and its neighbours did, by
+    least squares over the last blocks, the older the less. Silence before the first sound says nothing of the sound.
+    """
+    memories = jnp.array([*_MEMORIES, *[_TONE] * 6])
+    keep = jnp.exp(-1 / memories)[:, None]  # [memories + 6, 1]
+
+    def step(carry: tuple[Array, ...], block: Array) -> tuple[tuple[Array, ...], Past]:
+        one, two, sums, weight = carry
+        square = jnp.square(block)
+        products = (square, block * one, block * two, jnp.square(one), one * two, jnp.square(two))
+        new = jnp.stack([square] * len(_MEMORIES) + list(products), axis=1)
+        begun = ((jnp.max(square, axis=-1) > 0) | (weight[:, 0] > 0))[:, None]
+        sums = keep * sums + jnp.where(begun[..., None], new, 0)
+        weight = keep[:, 0] * weight + begun
+        means = sums / jnp.maximum(weight, 1)[..., None]
+        levels = jnp.log(means[:, : len(_MEMORIES)] + _SILENCE) / 2
+        of_now, of_one, of_two, one_one, one_two, two_two = (
+            _pooled(means[:, len(_MEMORIES) + number]) for number in range(6)
+        )
+        one_one, two_two = (_RIDGE * part + _SILENCE for part in (one_one, two_two))
+        determinant = one_one * two_two - jnp.square(one_two)
+        first = (two_two * of_one - one_two * of_two) / determinant
+        second = (one_one * of_two - one_two * of_one) / determinant
+        tonal = jnp.clip((first * of_one + second * of_two) / (of_now + _SILENCE), 0, 1)
+        most = 3 * jnp.sqrt(of_now)  # the factors are of little where there was silence
+        tone = jnp.clip(first * block + second * one, -most, most) * tonal
+        return (block, one, sums, weight), Past(levels, tone, tonal)
+
+    carry = (state["last"], state["before"], state["sums"], state["weight"])
+    carry, past = jax.lax.scan(step, carry, blocks.transpose(1, 0, 2))
+    state = {**state, **dict(zip(("last", "before", "sums", "weight"), carry, strict=True))}
+    return state, jax.tree.map(lambda part: jnp.moveaxis(part, 0, 1), past)
+
+
+def _pooled(values: Array) -> Array:
+    """The sum of each value and its neighbours: float32 [batch, values] to the same."""
+    window = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, 2 * _NEAR + 1), (1, 1), "SAME")
+    return window / (2 * _NEAR + 1)
+
+
+@functools.lru_cache(maxsize=8)
+def _between(bands: int, values: int) -> np.ndarray:
+    """What makes a curve over the values of its heights at bands, in straight lines: float32 [bands, values]."""
+    places = np.linspace(0, bands - 1, values)
+    return (1 - np.abs(places - np.arange(bands)[:, None])).clip(0).astype(np.float32)
+
+
+def _from_the_end(clips: Array) -> Array:
+    """Clips [count, blocks, values] with the silence after their last sound moved before the first: they end in sound."""
+    sounding = jnp.any(clips != 0, axis=-1)
+    after = jnp.argmax(sounding[:, ::-1], axis=-1)  # blocks of silence at the end
+    return jax.vmap(lambda clip, by: jnp.roll(clip, by, axis=0))(clips, after)
+
+
+def _power(clips: Array) -> Array:
+    """Mean square of the blocks of clips that sound: float32 [count]."""
+    power = jnp.mean(jnp.square(clips), axis=-1)
+    return jnp.sum(power, axis=-1) / jnp.maximum(jnp.sum(power > 0, axis=-1), 1)
