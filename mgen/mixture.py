@@ -28,10 +28,8 @@ class Mixture(NamedTuple):
 def log_density(mixture: Mixture, value: Array, kind: Kind) -> Array:
     """Natural logarithm of the density at a value: float32 [...]."""
     apart = (value[..., None] - mixture.means) * jnp.exp(-mixture.log_scales)
-    if kind == "laplace":
-        own = -jnp.abs(apart) - math.log(2)
-    else:
-        own = -jnp.square(apart) / 2 - math.log(2 * math.pi) / 2
+    normal = -jnp.square(apart) / 2 - math.log(2 * math.pi) / 2
+    own = -jnp.abs(apart) - math.log(2) if kind == "laplace" else normal
     return jax.nn.logsumexp(jax.nn.log_softmax(mixture.logits) + own - mixture.log_scales, axis=-1)
 
 

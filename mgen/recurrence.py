@@ -1,4 +1,4 @@
-"""Layers that read a sequence block by block and carry a state, so that one more block costs the same however many went.
+"""Layers that read a sequence step by step and carry a state: one more step costs the same however many went before.
 
     x [batch, steps, width], state -> layer -> ... -> y [batch, steps, width], state after the last step
 

@@ -36,7 +36,9 @@ def test_the_originals_blocks():
     wave = wave_of(ORIGINAL)
     expected = np.fft.fft(wave.reshape(40, 11_025))
     np.testing.assert_allclose(
-        ORIGINAL.encode(wave), np.concatenate([expected.real, expected.imag], axis=1), atol=1e-5 * np.abs(expected).max()
+        ORIGINAL.encode(wave),
+        np.concatenate([expected.real, expected.imag], axis=1),
+        atol=1e-5 * np.abs(expected).max(),
     )
     np.testing.assert_allclose(ORIGINAL.decode(ORIGINAL.encode(wave), KEY), wave, atol=1e-5)
 
@@ -63,7 +65,9 @@ def test_frequencies_are_those_of_the_values(layout):
 
 def test_white_noise_is_as_loud_in_all_values_but_for_the_fixed_gain():
     features = FftBlocks(22_050, 400, 64, tilt=0.75, scale=10.0)
-    encoded = np.asarray(features.encode(0.1 * np.random.default_rng(0).normal(size=features.samples).astype(np.float32)))
+    encoded = np.asarray(
+        features.encode(0.1 * np.random.default_rng(0).normal(size=features.samples).astype(np.float32))
+    )
     expected = (np.maximum(features.frequencies, 100) / 1000) ** 0.75
     np.testing.assert_allclose(encoded.std(axis=0), expected, rtol=0.2)
 

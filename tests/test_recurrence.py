@@ -69,4 +69,4 @@ def test_a_linear_layer_begins_with_a_long_memory():
     x = np.zeros((1, 1, 64), np.float32)
     own = layer.init(jax.random.key(0), x, jnp.zeros((1, 64)))["params"]["decay"]
     decay = np.exp(-8 * np.log1p(np.exp(own)))
-    assert 0.9 <= decay.min() and decay.max() <= 0.999
+    assert decay.min() >= 0.9 and decay.max() <= 0.999

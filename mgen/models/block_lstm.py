@@ -23,28 +23,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mgen import controls, recurrence
+from mgen import block_history, controls, recurrence
+from mgen.block_history import MEMORIES, SILENCE, State, history, pooled
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 from mgen.mixture import Mixture, draw, expected, log_density
 from mgen.recurrence import Cell, Stack
 
-_MEMORIES = (2.0, 8.0, 32.0, 128.0)  # blocks over which the levels of a value are taken
-_TONE, _NEAR = 16.0, 2  # blocks, and neighbours to each side, that a tone is looked for in
-_RIDGE = 1.02  # of the least squares
+_GUARDED, _LATELY = 8, 32.0  # neighbours to each side, and blocks, that are kept as loud as they were, together
+_LOUDEST = 4.0  # power that one block may have, beside what many may
+_MOST_GAIN = 2.0  # of a block that is too quiet
 _DOUBT = 0.03  # share of a steady tone's power that is still left to chance
-_SILENCE = 1e-6  # power that is added to each number's: 16 bits are about 1e-7 of music at -20 dB
 _LEAST = -6.0  # log of a scale: no density is so sure of a number that one click costs more than all music
 _SPREAD = 3.0  # of levels, about
 _MOST_SECONDS = 600.0
-#: What is carried from block to block: see `BlockLstm.silent`.
-State = dict[str, Any]
 
 
 class Outlook(nn.Module):
@@ -60,18 +58,18 @@ class Outlook(nn.Module):
     def __call__(self, blocks: Array, state: State) -> tuple[Mixture, State]:
         """The densities, and the state after the last block, see `BlockLstm.silent`."""
         batch, steps, values = blocks.shape
-        state, past = _past(blocks, state)
+        state, past = history(blocks, state)
         levels = past.levels / _SPREAD  # [batch, steps, memories, values]
         x = jnp.concatenate([levels[:, :, 0], levels[:, :, -1]], axis=-1)
         x = nn.Dense(self.width, name="into")(x)
         x, layers = Stack(self.cell, self.width, self.depth, name="layers")(x, state["layers"])
-        parts = len(_MEMORIES) + 2 + 2 * self.components
+        parts = len(MEMORIES) + 2 + 2 * self.components
         near_zero = nn.initializers.normal(0.003)
         told = nn.Dense(self.bands * parts, kernel_init=near_zero, name="out")(x)
         told = told.reshape(batch, steps, parts, self.bands) @ _between(self.bands, values)
         told = told + self.param("own", nn.initializers.zeros, (parts, values))
         share, certain, gain, *mixed = jnp.split(
-            told, np.cumsum([len(_MEMORIES), 1, 1, *[1] * (2 * self.components)])[:-1], axis=2
+            told, np.cumsum([len(MEMORIES), 1, 1, *[1] * (2 * self.components)])[:-1], axis=2
         )
         level = jnp.sum(nn.softmax(share, axis=2) * past.levels, axis=2)
         # What a tone that goes on leaves to chance is little: that much the density is narrower.
@@ -94,7 +92,7 @@ class Point(nn.Module):
 
     @nn.compact
     def __call__(self, blocks: Array, state: State) -> tuple[Mixture, State]:
-        """The next blocks as the means of densities of which nothing else is meant, and the state after the last block."""
+        """The next blocks as means of densities of which nothing else is meant, and the state after the last one."""
         x = nn.Dense(self.width, name="into")(blocks)
         x, layers = Stack(self.cell, self.width, self.depth, name="layers")(x, state["layers"])
         mean = nn.Dense(blocks.shape[-1], name="out")(x)[..., None]
@@ -129,17 +127,30 @@ class BlockLstm:
     silence_after: bool = False
     """Whether silence is asked for after a clip's last block, as the original does."""
     guard_db: float = 6.0
-    """Decibels that what is made may be louder or quieter than its beginning before it is brought back."""
+    """Decibels that any part of the spectrum may for seconds be louder or quieter than in what it goes on from."""
     examples: int = 8
     """Training clips that are kept, to begin from where no sound is given."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        least = {"width": 1, "depth": 1, "bands": 2, "components": 1, "own_after": 0, "truncate": 0, "guard_db": 0, "examples": 1}
+        least = {
+            "width": 1,
+            "depth": 1,
+            "bands": 2,
+            "components": 1,
+            "own_after": 0,
+            "truncate": 0,
+            "guard_db": 0,
+            "examples": 1,
+        }
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
-        for name, options in {"cell": ("lstm", "gru", "linear"), "head": ("mixture", "point"), "loss": ("l1", "l2")}.items():
+        for name, options in {
+            "cell": ("lstm", "gru", "linear"),
+            "head": ("mixture", "point"),
+            "loss": ("l1", "l2"),
+        }.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"model.{name}: expected {', '.join(options)}, got {getattr(self, name)!r}")
         if not 0 <= self.own < 1:
@@ -160,13 +171,7 @@ class BlockLstm:
         state = {"layers": recurrence.silent(self.cell, self.width, self.depth, count)}
         if self.head == "point":
             return state
-        sums = len(_MEMORIES) + 6
-        return state | {
-            "last": jnp.zeros((count, values)),
-            "before": jnp.zeros((count, values)),
-            "sums": jnp.zeros((count, sums, values)),
-            "weight": jnp.zeros((count, sums)),
-        }
+        return state | block_history.untold(count, values)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables. Raises ValueError where the features are no row of two or more blocks."""
@@ -195,8 +200,10 @@ class BlockLstm:
         if train and self.own:
             share = self.own * jnp.minimum(1.0, memory["step"] / max(self.own_after, 1))
             which, how = jax.random.split(rng)
-            answers = draw(self._read(variables, read), how, self._kind) if self.head == "mixture" else expected(
-                self._read(variables, read)
+            answers = (
+                draw(self._read(variables, read), how, self._kind)
+                if self.head == "mixture"
+                else expected(self._read(variables, read))
             )
             mine = jax.random.uniform(which, (*read.shape[:2], 1)) < share
             shifted = jnp.concatenate([read[:, :1], answers[:, :-1]], axis=1)
@@ -207,8 +214,8 @@ class BlockLstm:
         error, squared = jnp.mean(jnp.abs(apart)), jnp.mean(jnp.square(apart))
         # Of silence, which is hard to beat where the phase of the next block is anyone's guess.
         metrics = {
-            "error": error / (jnp.mean(jnp.abs(wanted)) + _SILENCE),
-            "squared_error": squared / (jnp.mean(jnp.square(wanted)) + _SILENCE),
+            "error": error / (jnp.mean(jnp.abs(wanted)) + SILENCE),
+            "squared_error": squared / (jnp.mean(jnp.square(wanted)) + SILENCE),
         }
         if self.head == "mixture":
             value = -jnp.mean(log_density(found, wanted, self._kind))
@@ -238,11 +245,17 @@ class BlockLstm:
         return (
             controls.Clip("seed_clip", "goes on from this sound instead of from a random one"),
             controls.Clip("seed_clip_to", "where mix leads, instead of to a random one"),
-            controls.AsideSlider("mix", 0.0, 1.0, 0.0, help="how far from seed_clip to seed_clip_to, where either is given"),
-            controls.AsideChoice("mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"),
+            controls.AsideSlider(
+                "mix", 0.0, 1.0, 0.0, help="how far from seed_clip to seed_clip_to, where either is given"
+            ),
+            controls.AsideChoice(
+                "mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"
+            ),
             controls.AsideSlider("temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music"),
             controls.AsideSlider("seconds", 0.0, _MOST_SECONDS, 0.0, "s", help="of sound; 0 is as long as a clip"),
-            controls.AsideChoice("seed", ("left_out", "kept"), help="whether the sound begins with what it goes on from"),
+            controls.AsideChoice(
+                "seed", ("left_out", "kept"), help="whether the sound begins with what it goes on from"
+            ),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
@@ -252,7 +265,7 @@ class BlockLstm:
     def go_on(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec, *, steps: int) -> Array:
         """float32 [count, steps, values]: goes on from clips, or from two random ones of training, half way between."""
         bank, kinds = variables["blocks"]["memory"]["clips"], jax.random.split(rng, 3)
-        count, values = len(settings["mix"]), spec.shape[1]
+        count = len(settings["mix"])
         first, second = (bank[jax.random.randint(key, (count,), 0, len(bank))] for key in kinds[:2])
         mix = jnp.full(count, 0.5)
         given = [settings.get(name) for name in ("seed_clip", "seed_clip_to")]
@@ -273,15 +286,13 @@ class BlockLstm:
         state = jax.tree.map(
             lambda a, b: a + mix.reshape(count, *[1] * (a.ndim - 1)) * (b - a), found[0], found[1]
         )  # the state, and the density of the next block
-        reference = (1 - mix[:, 0, 0]) * _power(first) + mix[:, 0, 0] * _power(second)
+        reference = (1 - mix[:, 0]) * _power(first) + mix[:, 0] * _power(second)  # [count, values]
         temperature = jnp.asarray(settings["temperature"], jnp.float32)[:, None]
 
         def step(carry: tuple[Any, ...], key: Array) -> tuple[tuple[Any, ...], Array]:
             mixture, state, lately = carry
             block = draw(mixture, key, self._kind, temperature) if self.head == "mixture" else expected(mixture)
-            power = lately + (jnp.mean(jnp.square(block), axis=-1) - lately) / _MEMORIES[-1]
-            block = block * self._guard(power, reference)[:, None]
-            lately = lately + (jnp.mean(jnp.square(block), axis=-1) - lately) / _MEMORIES[-1]
+            block, lately = self._guarded(block, lately, reference)
             found, state = self._network.apply({"params": variables["blocks"]["params"]}, block[:, None], state)
             return (jax.tree.map(lambda part: part[:, 0], found), state, lately), block
 
@@ -297,62 +308,17 @@ class BlockLstm:
         found, state = self._network.apply(params, blocks, self.silent(len(blocks), blocks.shape[-1]))
         return jax.tree.map(lambda part: part[:, -1], found), state
 
-    def _guard(self, power: Array, reference: Array) -> Array:
-        """The gain that brings a power back to within `guard_db` of another: float32 [count]."""
-        apart = 10 * jnp.log10((power + _SILENCE) / (reference + _SILENCE))
-        return 10 ** ((jnp.clip(apart, -self.guard_db, self.guard_db) - apart) / 20)
-
-
-class Past(NamedTuple):
-    """What each value did up to each block."""
-
-    levels: Array  # [batch, steps, memories, values]: logarithm of its root mean square lately
-    tone: Array  # [batch, steps, values]: what it is next, if what it did lately is a tone that goes on
-    tonal: Array  # [batch, steps, values]: share of its power that the same would have foretold lately, 0 to 1
-
-
-def _past(blocks: Array, state: State) -> tuple[State, Past]:
-    """Levels, and a linear prediction of each value from its last two, float32 [batch, steps, values].
-
-    All numbers that are a linear function of a steady tone, taken at steady intervals, go on by the same law,
-    x[t + 1] = 2 cos(angle) x[t] - x[t - 1]: so the two factors are found from what a value and its neighbours did, by
-    least squares over the last blocks, the older the less. Silence before the first sound says nothing of the sound.
-    """
-    memories = jnp.array([*_MEMORIES, *[_TONE] * 6])
-    keep = jnp.exp(-1 / memories)[:, None]  # [memories + 6, 1]
-
-    def step(carry: tuple[Array, ...], block: Array) -> tuple[tuple[Array, ...], Past]:
-        one, two, sums, weight = carry
-        square = jnp.square(block)
-        products = (square, block * one, block * two, jnp.square(one), one * two, jnp.square(two))
-        new = jnp.stack([square] * len(_MEMORIES) + list(products), axis=1)
-        begun = ((jnp.max(square, axis=-1) > 0) | (weight[:, 0] > 0))[:, None]
-        sums = keep * sums + jnp.where(begun[..., None], new, 0)
-        weight = keep[:, 0] * weight + begun
-        means = sums / jnp.maximum(weight, 1)[..., None]
-        levels = jnp.log(means[:, : len(_MEMORIES)] + _SILENCE) / 2
-        of_now, of_one, of_two, one_one, one_two, two_two = (
-            _pooled(means[:, len(_MEMORIES) + number]) for number in range(6)
-        )
-        one_one, two_two = (_RIDGE * part + _SILENCE for part in (one_one, two_two))
-        determinant = one_one * two_two - jnp.square(one_two)
-        first = (two_two * of_one - one_two * of_two) / determinant
-        second = (one_one * of_two - one_two * of_one) / determinant
-        tonal = jnp.clip((first * of_one + second * of_two) / (of_now + _SILENCE), 0, 1)
-        most = 3 * jnp.sqrt(of_now)  # the factors are of little where there was silence
-        tone = jnp.clip(first * block + second * one, -most, most) * tonal
-        return (block, one, sums, weight), Past(levels, tone, tonal)
-
-    carry = (state["last"], state["before"], state["sums"], state["weight"])
-    carry, past = jax.lax.scan(step, carry, blocks.transpose(1, 0, 2))
-    state = {**state, **dict(zip(("last", "before", "sums", "weight"), carry, strict=True))}
-    return state, jax.tree.map(lambda part: jnp.moveaxis(part, 0, 1), past)
-
-
-def _pooled(values: Array) -> Array:
-    """The sum of each value and its neighbours: float32 [batch, values] to the same."""
-    window = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, 2 * _NEAR + 1), (1, 1), "SAME")
-    return window / (2 * _NEAR + 1)
+    def _guarded(self, block: Array, lately: Array, reference: Array) -> tuple[Array, Array]:
+        """A block of which no part is so loud or quiet that the powers lately, [count, values], leave their bounds."""
+        power, before, wanted = (pooled(part, _GUARDED) + SILENCE for part in (jnp.square(block), lately, reference))
+        bound = 10 ** (self.guard_db / 10)
+        # What a block may have, and has to have, for the running mean after it to be at a bound.
+        most, least = (wanted * edge * _LATELY - before * (_LATELY - 1) for edge in (bound, 1 / bound))
+        most = jnp.minimum(most, _LOUDEST * bound * wanted)
+        gain = jnp.clip(jnp.sqrt(jnp.maximum(most, 0) / power), 0, 1)
+        gain = jnp.where(least > power, jnp.minimum(jnp.sqrt(jnp.maximum(least, 0) / power), _MOST_GAIN), gain)
+        block = block * gain
+        return block, lately + (jnp.square(block) - lately) / _LATELY
 
 
 @functools.lru_cache(maxsize=8)
@@ -363,13 +329,13 @@ def _between(bands: int, values: int) -> np.ndarray:
 
 
 def _from_the_end(clips: Array) -> Array:
-    """Clips [count, blocks, values] with the silence after their last sound moved before the first: they end in sound."""
+    """Clips [count, blocks, values] with the silence after their last sound moved before the first."""
     sounding = jnp.any(clips != 0, axis=-1)
     after = jnp.argmax(sounding[:, ::-1], axis=-1)  # blocks of silence at the end
     return jax.vmap(lambda clip, by: jnp.roll(clip, by, axis=0))(clips, after)
 
 
 def _power(clips: Array) -> Array:
-    """Mean square of the blocks of clips that sound: float32 [count]."""
-    power = jnp.mean(jnp.square(clips), axis=-1)
-    return jnp.sum(power, axis=-1) / jnp.maximum(jnp.sum(power > 0, axis=-1), 1)
+    """Mean square of each value, over the blocks of clips that sound: float32 [count, values]."""
+    sounding = jnp.any(clips != 0, axis=-1)
+    return jnp.sum(jnp.square(clips), axis=1) / jnp.maximum(jnp.sum(sounding, axis=1), 1)[:, None]
