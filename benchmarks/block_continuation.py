@@ -52,7 +52,7 @@ def errors(loaded, held_out: dict[str, np.ndarray]) -> tuple[list[dict], list[di
     from mgen.training.step import averaged
 
     model, features, variables = loaded.experiment.model, loaded.experiment.features, averaged(loaded.state)
-    free = dataclasses.replace(model, guard_db=1e6)  # an expectation is quiet, and is not to be made louder
+    free = dataclasses.replace(model, guard_db=120.0)  # an expectation is quiet, and is not to be made louder
     predict = jax.jit(model.predict)
     go_on = jax.jit(
         lambda variables, rng, settings: free.go_on(variables, rng, settings, loaded.spec, steps=max(OWN_STEPS))
@@ -75,7 +75,8 @@ def errors(loaded, held_out: dict[str, np.ndarray]) -> tuple[list[dict], list[di
             seed[:, -start:] = blocks[:, :start]
             count = len(blocks)
             settings = {
-                name: np.zeros(count, np.float32) for name in ("mix", "mixing", "temperature", "seconds", "seed")
+                name: np.zeros(count, np.float32)
+                for name in ("mix", "mixing", "temperature", "recall", "seconds", "seed")
             }
             settings["seed_clip"] = controls.Clips(seed, np.ones(count, bool))
             own = np.asarray(go_on(variables, jax.random.key(0), settings))
@@ -102,12 +103,20 @@ def errors(loaded, held_out: dict[str, np.ndarray]) -> tuple[list[dict], list[di
     return table, details
 
 
-def at_block_rate(wave: np.ndarray, sample_rate: int, block: int) -> float:
-    """Decibels: power of the wave's square at the block's rate or its next three multiples, over that of its mean."""
+def at_block_rate(wave: np.ndarray, block: int) -> tuple[float, float]:
+    """Decibels: power of the wave's square at the block's rate or its next three multiples, over that of its mean.
+
+    Returns:
+      The largest of the four, and what one in a hundred of the rates around them exceeds.
+    """
     whole = wave[: len(wave) // block * block].astype(np.float64)
     spectrum = np.abs(np.fft.rfft(np.square(whole)))
     places = len(whole) // block * np.arange(1, 5)
-    return float(20 * np.log10(spectrum[places].max() / spectrum[0]))
+    around = (places[:, None] + np.arange(-200, 201)).reshape(-1)
+    around = np.setdiff1d(around, places)
+    return tuple(
+        float(20 * np.log10(x / spectrum[0])) for x in (spectrum[places].max(), np.quantile(spectrum[around], 0.99))
+    )
 
 
 def nearest_db(wave: np.ndarray, others: np.ndarray, sample_rate: int) -> float:
@@ -169,6 +178,7 @@ def continuation(loaded, folder: str, known: dict[str, np.ndarray]) -> tuple[lis
             began = time.perf_counter()
             made_of(path, 10.0)
             times.append(time.perf_counter() - began)
+        at_rate, around = at_block_rate(made, block)
         apart = loud(made) - loud(seed).mean()
         table.append(
             {
@@ -178,7 +188,8 @@ def continuation(loaded, folder: str, known: dict[str, np.ndarray]) -> tuple[lis
                 "flatness": round(flat(made), 4),
                 "the seed's": round(flat(seed), 4),
                 "ratio": round(flat(made) / flat(seed), 2),
-                "at the block's rate, dB": round(at_block_rate(made, rate, block), 1),
+                "at the block's rate, dB": round(at_rate, 1),
+                "1 % of the rates around, dB": round(around, 1),
                 "nearest of the seed, dB": round(nearest_db(made, windows_of({name: seed[None]}, rate), rate), 1),
                 "nearest of training, dB": round(nearest_db(made, library, rate), 1),
                 "10 s take, s": round(float(np.median(times)), 2),

@@ -1,6 +1,6 @@
 """Do more layers reach an error in fewer steps, as the original hoped, and which kind of layer reaches it first.
 
-    python benchmarks/block_layers.py PIECES --out runs/block_layers [--seeds 3] [--steps 200]
+    python benchmarks/block_layers.py PIECES --out runs/block_layers [--seeds 3] [--steps 120]
 
 configs/block_lstm.py at half its width on five-second clips of a folder of pieces, a quarter of which (by piece) are
 held out: one to four LSTM layers, and at one depth GRU layers and gated linear recurrences. Every tenth step the nats
@@ -50,13 +50,13 @@ def curve(folder: str, fields: dict, seed: int, steps: int, workdir: pathlib.Pat
         own,
         data=Folder(path=folder, validation_fraction=0.25),
         features=dataclasses.replace(own.features, blocks=216),
-        model=dataclasses.replace(own.model, width=own.model.width // 2, own=0.0, **fields),
+        model=dataclasses.replace(own.model, width=own.model.width // 2, recall=216, own=0.0, **fields),
         batch_size=4,
         steps=steps,
         seed=seed,
         log_every=_EVERY,
         validate_every=_EVERY,
-        validation_batches=4,
+        validation_batches=2,
         validation_sounds=0,
         checkpoint_every=steps,
         preview_every=0,
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=120)
     asked = parser.parse_args()
     curves: dict[str, list[dict]] = {name: [] for name in VARIANTS}
     for seed in range(asked.seeds):

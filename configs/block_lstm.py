@@ -23,12 +23,12 @@ experiment = Experiment(
     model=BlockLstm(),
     optimisers={"blocks": Adam(rate=2e-3)},
     batch_size=8,
-    steps=1_500,
+    steps=500,
     ema_decay=0.99,
     log_every=20,
-    validate_every=250,
-    checkpoint_every=250,
-    preview_every=500,
+    validate_every=100,
+    checkpoint_every=100,
+    preview_every=250,
 )
 
 # Two tiny steps for the tests, on the synthetic music so that no folder is needed.
@@ -36,7 +36,7 @@ smoke = dataclasses.replace(
     experiment,
     data=Tones(clips=8, validation_clips=4),
     features=FftBlocks(sample_rate=8_000, blocks=17, block=128),
-    model=dataclasses.replace(experiment.model, width=32, bands=16, truncate=8, examples=2),
+    model=dataclasses.replace(experiment.model, width=32, bands=16, truncate=8, recall=16, examples=2),
     optimisers={"blocks": Adam(rate=1e-2)},
     batch_size=4,
     steps=2,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen.block_history import MEMORIES, history, untold
+from mgen.blocks.history import MEMORIES, history, untold
 from mgen.features import FftBlocks
 
 FEATURES = FftBlocks(8_000, 24, 64)

@@ -11,7 +11,7 @@ from mgen.data.tones import Tones
 from mgen.features import LogMel
 from mgen.models.switch_decoder import SwitchDecoder
 from mgen.training.experiment import Experiment, differences, from_json, to_json
-from mgen.training.optimisers import Adam, Sgd
+from mgen.training.optimisers import Adam, RmsProp, Sgd
 
 EXPERIMENT = Experiment(
     data=Tones(tempo=(120.0, 120.0)),
@@ -102,3 +102,18 @@ def test_momentum_keeps_part_of_the_last_update():
     for fields, words in (({"rate": -1.0}, "rate: expected 0 or more"), ({"momentum": 1.0}, "momentum: expected 0 <=")):
         with pytest.raises(ValueError, match=words):
             Sgd(**fields)
+
+
+def test_rms_prop_is_keras_s():
+    """The step is the rate over the root of the running mean square, which begins at 0."""
+    own, gradient = RmsProp(rate=0.1, decay=0.9).build(10), {"w": jnp.array([2.0])}
+    updates, state = own.update(gradient, own.init(gradient))
+    np.testing.assert_allclose(updates["w"], -0.1 * 2 / np.sqrt(0.1 * 4 + 1e-6), rtol=1e-5)
+    updates, _ = own.update({"w": jnp.array([1.0])}, state)
+    np.testing.assert_allclose(updates["w"], -0.1 / np.sqrt(0.9 * 0.4 + 0.1 + 1e-6), rtol=1e-5)
+    for fields, message in (
+        ({"rate": -1.0}, "rate: expected 0 or more"),
+        ({"decay": 1.0}, "decay: expected 0 <= decay"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            RmsProp(**fields)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mgen.mixture import Mixture, draw, expected, log_density
+from mgen.blocks.mixture import Mixture, draw, expected, log_density
 
 MIXTURE = Mixture(*(np.array(part, np.float32) for part in ([0.0, 1.0], [-1.0, 2.0], [-0.5, 0.3])))
 SHARES = np.exp([0, 1]) / np.exp([0, 1]).sum()

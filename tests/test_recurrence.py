@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen.recurrence import GatedLinear, Stack, silent
+from mgen.blocks.recurrence import GatedLinear, Stack, silent
 
 CELLS = ("lstm", "gru", "linear")
 X = np.random.default_rng(0).normal(size=(2, 7, 5)).astype(np.float32)

@@ -3,15 +3,16 @@
     blocks [batch, steps, values] -> levels -> Dense -> layers that carry a state -> Dense -> next block [.., values]
 
 The original predicts each of 22,050 numbers of a Fourier transform outright (`head="point"`), appends its own answer,
-reads all of it again, and fades to noise: where the phase of the next block cannot be known the answer with the least
-error is silence. Here the network says a density of each number (`head="mixture"`): a mean, which is what two blocks
-before say of it where a tone goes on, and a width, which is how loud the bin has lately been, changed by what the
-layers know. The next block is drawn from that, and so has the loudness and the spectrum of music though nobody knows
-its phase. What a bin did is looked at where the bin is, by one small network for all bins, and so a song that was never
-heard in training keeps its own tones.
+and reads all of it again: but where nobody can know the phase of the next block the answer with the least error is
+silence, and that is what it comes to. Here the network says a density of each number (`head="mixture"`). Its mean is
+what the number is next if it is of a steady tone, its width is how loud the number lately was, and the layers say how
+much of either there is, and over what time (`mgen.blocks.history`). The next block is drawn from that, and so has the
+loudness and the spectrum of music; a song that was never heard in training keeps its own tones, because they are not in
+the parameters.
 
 The network carries all that it knows of the past in a state of one size: one more block costs the same after a minute
-as after a second, where the original's cost grew with what it had made.
+as after a second, where the original's cost grew with what it had made. (Longer than 300 lines: two heads are one
+family, trained and played alike.)
 
 Reference: facts of system 002; Nayebi & Vitelli, "GRUV: algorithmic music generation using recurrent neural networks",
   Stanford CS224d, 2015; Bishop, "Mixture density networks", 1994; Bengio et al., "Scheduled sampling for sequence
@@ -30,74 +31,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mgen import block_history, controls, recurrence
-from mgen.block_history import MEMORIES, SILENCE, State, history, pooled
+from mgen import controls
+from mgen.blocks import recall
+from mgen.blocks.history import SILENCE, State, pooled
+from mgen.blocks.mixture import Mixture, draw, expected, log_density
+from mgen.blocks.outlook import Outlook, Point
+from mgen.blocks.recurrence import Cell
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
-from mgen.mixture import Mixture, draw, expected, log_density
-from mgen.recurrence import Cell, Stack
 
-_GUARDED, _LATELY = 8, 32.0  # neighbours to each side, and blocks, that are kept as loud as they were, together
+_GUARDED, _LATELY = 2, 32.0  # neighbours to each side, and blocks, that are kept as loud as they were, together
 _LOUDEST = 4.0  # power that one block may have, beside what many may
 _MOST_GAIN = 2.0  # of a block that is too quiet
-_DOUBT = 0.03  # share of a steady tone's power that is still left to chance
-_LEAST = -6.0  # log of a scale: no density is so sure of a number that one click costs more than all music
-_SPREAD = 3.0  # of levels, about
+_TRUST = 0.8  # in what is recalled, when it plays: what the mean of many pieces says is of no one piece
 _MOST_SECONDS = 600.0
-
-
-class Outlook(nn.Module):
-    """From blocks [batch, steps, values] to the density of each next one: a `Mixture` [batch, steps, values, ...]."""
-
-    cell: Cell
-    width: int
-    depth: int
-    bands: int
-    components: int
-
-    @nn.compact
-    def __call__(self, blocks: Array, state: State) -> tuple[Mixture, State]:
-        """The densities, and the state after the last block, see `BlockLstm.silent`."""
-        batch, steps, values = blocks.shape
-        state, past = history(blocks, state)
-        levels = past.levels / _SPREAD  # [batch, steps, memories, values]
-        x = jnp.concatenate([levels[:, :, 0], levels[:, :, -1]], axis=-1)
-        x = nn.Dense(self.width, name="into")(x)
-        x, layers = Stack(self.cell, self.width, self.depth, name="layers")(x, state["layers"])
-        parts = len(MEMORIES) + 2 + 2 * self.components
-        near_zero = nn.initializers.normal(0.003)
-        told = nn.Dense(self.bands * parts, kernel_init=near_zero, name="out")(x)
-        told = told.reshape(batch, steps, parts, self.bands) @ _between(self.bands, values)
-        told = told + self.param("own", nn.initializers.zeros, (parts, values))
-        share, certain, gain, *mixed = jnp.split(
-            told, np.cumsum([len(MEMORIES), 1, 1, *[1] * (2 * self.components)])[:-1], axis=2
-        )
-        level = jnp.sum(nn.softmax(share, axis=2) * past.levels, axis=2)
-        # What a tone that goes on leaves to chance is little: that much the density is narrower.
-        rest = (0.5 + certain[:, :, 0]) * jnp.log(1 + _DOUBT - past.tonal)
-        logits, offsets = (jnp.concatenate(part, axis=2) for part in (mixed[::2], mixed[1::2]))
-        wide = np.linspace(-0.7, 0.7, self.components) if self.components > 1 else np.zeros(1)
-        scales = (level + rest)[:, :, None] + wide[:, None].astype(np.float32) + offsets
-        mean = nn.sigmoid(1 + gain) * past.tone[:, :, None]
-        mixture = Mixture(logits, jnp.broadcast_to(mean, logits.shape), jnp.maximum(scales, _LEAST))
-        mixture = jax.tree.map(lambda part: part.transpose(0, 1, 3, 2), mixture)  # [batch, steps, values, components]
-        return mixture, {**state, "layers": layers}
-
-
-class Point(nn.Module):
-    """From blocks [batch, steps, values] to the next ones, outright: the original's three layers."""
-
-    cell: Cell
-    width: int
-    depth: int
-
-    @nn.compact
-    def __call__(self, blocks: Array, state: State) -> tuple[Mixture, State]:
-        """The next blocks as means of densities of which nothing else is meant, and the state after the last one."""
-        x = nn.Dense(self.width, name="into")(blocks)
-        x, layers = Stack(self.cell, self.width, self.depth, name="layers")(x, state["layers"])
-        mean = nn.Dense(blocks.shape[-1], name="out")(x)[..., None]
-        mixture = Mixture(jnp.zeros_like(mean), mean, jnp.zeros_like(mean))
-        return mixture, {"layers": layers}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +60,15 @@ class BlockLstm:
     """What is said of the next block: a density of each number, or the numbers themselves, as the original does."""
     bands: int = 96
     """Places along the values where the layers say what is expected; between them it is a straight line."""
+    recall: int = 432
+    """Moments that are remembered, to recall what came after those that were like the present one; 0 is none."""
     components: int = 2
     """Densities that are mixed for each number."""
     loss: Literal["l1", "l2"] = "l1"
     """Mean or squared error of the numbers; of densities, whether they are of Laplace or of Gauss."""
-    own: float = 0.25
+    own: float = 0.3
     """Share of the blocks read in training that are the network's own answers in place of what was played."""
-    own_after: int = 500
+    own_after: int = 150
     """Steps over which that share is reached."""
     truncate: int = 108
     """Blocks that a gradient goes back over; the state is carried on. 0 is the whole clip."""
@@ -137,6 +85,7 @@ class BlockLstm:
             "width": 1,
             "depth": 1,
             "bands": 2,
+            "recall": 0,
             "components": 1,
             "own_after": 0,
             "truncate": 0,
@@ -160,24 +109,21 @@ class BlockLstm:
     def _network(self) -> nn.Module:
         if self.head == "point":
             return Point(self.cell, self.width, self.depth)
-        return Outlook(self.cell, self.width, self.depth, self.bands, self.components)
+        return Outlook(self.cell, self.width, self.depth, self.bands, self.recall, self.components)
+
+    @property
+    def _recalls(self) -> bool:
+        return self.head == "mixture" and self.recall > 0
 
     @property
     def _kind(self) -> Literal["laplace", "normal"]:
         return "laplace" if self.loss == "l1" else "normal"
 
-    def silent(self, count: int, values: int) -> State:
-        """The state before anything was read: of each layer, the last two blocks, and what each value did lately."""
-        state = {"layers": recurrence.silent(self.cell, self.width, self.depth, count)}
-        if self.head == "point":
-            return state
-        return state | block_history.untold(count, values)
-
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables. Raises ValueError where the features are no row of two or more blocks."""
         if len(spec.shape) != 2 or spec.shape[0] < 2:
             raise ValueError(f"model: expected features of blocks of values, such as FftBlocks'; they are {spec.shape}")
-        made = self._network.init(rng, jnp.zeros((1, 1, spec.shape[1])), self.silent(1, spec.shape[1]))
+        made = self._network.init(rng, jnp.zeros((1, 1, spec.shape[1])), self._network.silent(1, spec.shape[1]))
         memory = {"step": jnp.zeros(()), "clips": jnp.zeros((self.examples, *spec.shape))}
         return {"blocks": {"params": made["params"], "memory": memory}}
 
@@ -226,7 +172,7 @@ class BlockLstm:
 
     def _read(self, variables: Variables, blocks: Array) -> Mixture:
         """Densities of the blocks after each, [batch, steps, values, components], from silence on."""
-        state, found = self.silent(len(blocks), blocks.shape[-1]), []
+        state, found = self._network.silent(len(blocks), blocks.shape[-1]), []
         size = self.truncate or blocks.shape[1]
         for start in range(0, blocks.shape[1], size):
             state = jax.lax.stop_gradient(state)
@@ -252,6 +198,11 @@ class BlockLstm:
                 "mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"
             ),
             controls.AsideSlider("temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music"),
+            *(
+                (controls.AsideSlider("recall", 0.0, 1.0, _TRUST, help="how closely it does again what it has heard"),)
+                if self._recalls
+                else ()
+            ),
             controls.AsideSlider("seconds", 0.0, _MOST_SECONDS, 0.0, "s", help="of sound; 0 is as long as a clip"),
             controls.AsideChoice(
                 "seed", ("left_out", "kept"), help="whether the sound begins with what it goes on from"
@@ -285,15 +236,20 @@ class BlockLstm:
         found = [self._started(variables, blocks) for blocks in (first, second)]
         state = jax.tree.map(
             lambda a, b: a + mix.reshape(count, *[1] * (a.ndim - 1)) * (b - a), found[0], found[1]
-        )  # the state, and the density of the next block
+        )  # the density of the next block, and the state
+        if "recalled" in state[1]:
+            state[1]["recalled"] = recall.joined(*(own["recalled"] for _, own in found), mix[:, 0, 0])
+            state[1]["trust"] = jnp.asarray(settings["recall"], jnp.float32)
         reference = (1 - mix[:, 0]) * _power(first) + mix[:, 0] * _power(second)  # [count, values]
         temperature = jnp.asarray(settings["temperature"], jnp.float32)[:, None]
 
         def step(carry: tuple[Any, ...], key: Array) -> tuple[tuple[Any, ...], Array]:
             mixture, state, lately = carry
-            block = draw(mixture, key, self._kind, temperature) if self.head == "mixture" else expected(mixture)
+            drawing, recalling = jax.random.split(key)
+            block = draw(mixture, drawing, self._kind, temperature) if self.head == "mixture" else expected(mixture)
             block, lately = self._guarded(block, lately, reference)
-            found, state = self._network.apply({"params": variables["blocks"]["params"]}, block[:, None], state)
+            params = {"params": variables["blocks"]["params"]}
+            found, state = self._network.apply(params, block[:, None], state, recalling)
             return (jax.tree.map(lambda part: part[:, 0], found), state, lately), block
 
         _, made = jax.lax.scan(step, (*state, reference), jax.random.split(kinds[2], steps))
@@ -305,7 +261,7 @@ class BlockLstm:
     def _started(self, variables: Variables, blocks: Array) -> tuple[Mixture, State]:
         """The density after the last of some blocks, and the state there."""
         params = {"params": variables["blocks"]["params"]}
-        found, state = self._network.apply(params, blocks, self.silent(len(blocks), blocks.shape[-1]))
+        found, state = self._network.apply(params, blocks, self._network.silent(len(blocks), blocks.shape[-1]))
         return jax.tree.map(lambda part: part[:, -1], found), state
 
     def _guarded(self, block: Array, lately: Array, reference: Array) -> tuple[Array, Array]:
@@ -319,13 +275,6 @@ class BlockLstm:
         gain = jnp.where(least > power, jnp.minimum(jnp.sqrt(jnp.maximum(least, 0) / power), _MOST_GAIN), gain)
         block = block * gain
         return block, lately + (jnp.square(block) - lately) / _LATELY
-
-
-@functools.lru_cache(maxsize=8)
-def _between(bands: int, values: int) -> np.ndarray:
-    """What makes a curve over the values of its heights at bands, in straight lines: float32 [bands, values]."""
-    places = np.linspace(0, bands - 1, values)
-    return (1 - np.abs(places - np.arange(bands)[:, None])).clip(0).astype(np.float32)
 
 
 def _from_the_end(clips: Array) -> Array:
