@@ -1,14 +1,13 @@
 """Many trainings of one study: dealt out to processes, each trial trained for several seeds, and measured alike.
 
-A trial is one config with changes, on one folder of songs of which some files are held out. `perform` trains it and
-gives what was measured of what it makes; a study's script says which trials there are and makes its table of the rows.
-A trial that has its rows already is not done again, so a study can be stopped and gone on with. (Longer than 300 lines:
-what is trained and what is measured of it are read together.)
+A trial is one config with changes, on one folder of songs of which some files, or the end of each (`--endings`), are
+held out. `perform` trains it and gives what was measured of what it makes; a study's script says which trials there are
+and makes its table of the rows. A trial that has its rows already is not done again, so a study can be stopped and gone
+on with. (Longer than 300 lines: what is trained and what is measured of it are read together.)
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
 import json
@@ -23,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.dealing import deal
 from benchmarks.record import machine
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
-HELD_OUT = 0.25  # of the files
 COUNT = 128  # sounds of each set
 _KNOWN = 1500  # training clips that copies are looked for in
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
@@ -45,51 +44,22 @@ class Trial:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Changed fields of the model."""
     aligned: bool = True
-    """Whether clips are cut on the beat (`Beats`), or anywhere (`Folder`)."""
+    """Whether clips begin on a beat; else anywhere, and all else about them is the same."""
     steps: int = 2_000
     batch_size: int = 32
-
-
-def deal(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """Links the sound files of a folder into OUT/train and OUT/held_out, with a tempi.csv where the folder has one.
-
-    Returns:
-      OUT.
-    """
-    from mgen.audio import SUFFIXES
-    from mgen.data.scan import validation_files
-
-    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    kept = validation_files(names, HELD_OUT, 0)
-    for split in ("train", "held_out"):
-        (out / split).mkdir(parents=True, exist_ok=True)
-    for name in names:
-        link = out / ("held_out" if name in kept else "train") / name
-        link.unlink(missing_ok=True)
-        link.symlink_to((folder / name).resolve())
-    for table in sorted(folder.glob("*.csv")):
-        with table.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        if rows and {"file", "bpm"} <= set(rows[0]):
-            with (out / "tempi.csv").open("w", newline="") as lines:
-                writer = csv.writer(lines)
-                writer.writerow(["file", "bpm"])
-                writer.writerows([row["file"], row["bpm"]] for row in rows)
-    return out
 
 
 def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
     """The experiment of a trial and a seed; nothing of its training files is held out once more."""
     from mgen.data.beats import Beats
-    from mgen.data.folder import Folder
 
     own = runpy.run_path(str(CONFIGS / f"{trial.config}.py"))["experiment"]
     path, steps = str(dealt / "train"), trial.steps
     tempi = str(dealt / "tempi.csv") if (dealt / "tempi.csv").exists() else ""
-    data = Beats(path=path, tempi=tempi, validation_fraction=0.0)
+    start = "beat" if trial.aligned else "anywhere"
     return dataclasses.replace(
         own,
-        data=data if trial.aligned else Folder(path=path, validation_fraction=0.0),
+        data=Beats(path=path, tempi=tempi, validation_fraction=0.0, start=start),
         model=dataclasses.replace(own.model, **trial.model),
         steps=steps,
         batch_size=trial.batch_size,
@@ -160,14 +130,12 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         "white noise": noise,
     }
     known = library(experiment, corpus, most=_KNOWN)
-    tempo = asked[:, 0] if trial.aligned else None
     scores = {
-        name: measured(name, sets, known, tempo if name == "generated" else None, features.sample_rate, seed)
+        name: measured(name, sets, known, asked[:, 0] if name == "generated" else None, features.sample_rate, seed)
         for name in sets
     }
-    known_labels = real_labels if trial.aligned else real_labels[:, :0]
-    reconstruction = _reconstruction(experiment, spec, variables, real, known_labels)
-    held_out = _held_out_losses(experiment, spec, variables, real[:64], known_labels[:64])
+    reconstruction = _reconstruction(experiment, spec, variables, real, real_labels)
+    held_out = _held_out_losses(experiment, spec, variables, real[:64], real_labels[:64])
     log = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in log if "refused" in row][-1]
     keep = workdir / "sounds.npz"
@@ -331,6 +299,7 @@ def main(
 
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="NAME=FOLDER of songs")
+    parser.add_argument("--endings", nargs="*", default=[], help="folders whose files' last quarters are held out")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the trainings, and of their rows")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each training, if not the study's own")
@@ -347,7 +316,7 @@ def main(
     out = asked.out / pathlib.Path(script).stem
     if asked.only is None:
         for name, folder in folders.items():
-            deal(pathlib.Path(folder), out / "data" / name)
+            deal(pathlib.Path(folder), out / "data" / name, endings=name in asked.endings)
         _in_processes([*sys.argv[1:]], script, len(every), asked.jobs, out)
         tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))])
         return
@@ -359,6 +328,7 @@ def main(
                 raise SystemExit(f"{path}: is of another trial; take another --out")
             continue
         row = perform(trial, out / "data" / trial.data, seed, out / f"{asked.only:02d}_{seed}")
+        row["endings"] = trial.data in asked.endings
         path.write_text(json.dumps(row) + "\n")
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
 
