@@ -254,6 +254,7 @@ def measured(
     )  # fmt: skip
     scores["rhythm strength"] = np.asarray(test.strength).tolist()
     scores["rhythm p"] = np.asarray(test.p_value).tolist()
+    scores["rhythmic"] = float(np.mean(np.asarray(test.p_value) < 0.05))
     estimate = np.asarray(tempo_of(envelope, sample_rate=rate, hop_length=hop))
     if tempo is not None:
         factor = tempo_factor(estimate, tempo[fine], tolerance=0.02)
@@ -303,6 +304,7 @@ def main(
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the trainings, and of their rows")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each training, if not the study's own")
+    parser.add_argument("--names", nargs="*", help="only these rows of the study")
     parser.add_argument("--jobs", type=int, default=1, help="trials at once")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=pathlib.Path, nargs="*", help="only tabulate these files of rows")
@@ -313,11 +315,12 @@ def main(
         return
     folders = dict(folder.split("=", 1) for folder in asked.folders)
     every = list(trials(list(folders), asked.steps))
+    wanted = [number for number, trial in enumerate(every) if not asked.names or trial.name in asked.names]
     out = asked.out / pathlib.Path(script).stem
     if asked.only is None:
         for name, folder in folders.items():
             deal(pathlib.Path(folder), out / "data" / name, endings=name in asked.endings)
-        _in_processes([*sys.argv[1:]], script, len(every), asked.jobs, out)
+        _in_processes([*sys.argv[1:]], script, wanted, asked.jobs, out)
         tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))])
         return
     trial = every[asked.only]
@@ -333,8 +336,10 @@ def main(
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
 
 
-def _in_processes(arguments: Sequence[str], script: str, count: int, jobs: int, out: pathlib.Path) -> None:
-    waiting, running = list(range(count)), {}
+def _in_processes(
+    arguments: Sequence[str], script: str, wanted: Sequence[int], jobs: int, out: pathlib.Path
+) -> None:
+    waiting, running = list(wanted), {}
     while waiting or running:
         while waiting and len(running) < jobs:
             number = waiting.pop(0)

@@ -68,8 +68,9 @@ def row(name, seed, *, broken=False):
     if not broken:
         score = {
             "broken or silent": 0.0,
-            "rhythm strength": (rng.normal(0.9 if "beats" in name else 0.2, 0.01, 8)).tolist(),
+            "rhythm strength": (rng.normal(0.9 if name == "autoencoder" else 0.2, 0.01, 8)).tolist(),
             "rhythm p": [0.01] * 6 + [0.5] * 2,
+            "rhythmic": 0.75,
             "flatness": [0.1] * 8,
             "harmonic to noise": 3.0,
             "clipping": 0.0,
