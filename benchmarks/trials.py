@@ -29,6 +29,7 @@ CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 COUNT = 128  # sounds of each set
 _KNOWN = 1500  # training clips that copies are looked for in
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
+SETS = ("generated", "held out", "training", "mean features", "white noise")
 _HEARD = {"floor_db": -50.0, "n_mels": 10}  # see benchmarks/note_gan.py: above -80 dB, in 30 numbers
 
 
@@ -47,6 +48,13 @@ class Trial:
     """Whether clips begin on a beat; else anywhere, and all else about them is the same."""
     steps: int = 2_000
     batch_size: int = 32
+    measured: tuple[str, ...] = SETS
+    """What is listened to, of `SETS`."""
+
+
+def _noted(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON gives it back."""
+    return json.loads(json.dumps(dataclasses.asdict(trial)))
 
 
 def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
@@ -129,10 +137,10 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         ),
         "white noise": noise,
     }
-    known = library(experiment, corpus, most=_KNOWN)
+    known = library(experiment, corpus, most=_KNOWN) if trial.measured else np.zeros((0, 1))
     scores = {
         name: measured(name, sets, known, asked[:, 0] if name == "generated" else None, features.sample_rate, seed)
-        for name in sets
+        for name in trial.measured
     }
     reconstruction = _reconstruction(experiment, spec, variables, real, real_labels)
     held_out = _held_out_losses(experiment, spec, variables, real[:64], real_labels[:64])
@@ -141,7 +149,7 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
     keep = workdir / "sounds.npz"
     np.savez_compressed(keep, **{name: np.round(waves[:6] * 32767).astype(np.int16) for name, waves in sets.items()})
     return {
-        "trial": dataclasses.asdict(trial),
+        "trial": _noted(trial),
         "where": {"date": datetime.date.today().isoformat(), **machine()},
         "seed": seed,
         "train_s": train_s,
@@ -327,7 +335,7 @@ def main(
     for seed in range(asked.seeds):
         path = out / f"{asked.only:02d}_{seed}.json"
         if path.exists():
-            if json.loads(path.read_text())["trial"] != dataclasses.asdict(trial):
+            if json.loads(path.read_text())["trial"] != _noted(trial):
                 raise SystemExit(f"{path}: is of another trial; take another --out")
             continue
         row = perform(trial, out / "data" / trial.data, seed, out / f"{asked.only:02d}_{seed}")
@@ -336,9 +344,7 @@ def main(
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
 
 
-def _in_processes(
-    arguments: Sequence[str], script: str, wanted: Sequence[int], jobs: int, out: pathlib.Path
-) -> None:
+def _in_processes(arguments: Sequence[str], script: str, wanted: Sequence[int], jobs: int, out: pathlib.Path) -> None:
     waiting, running = list(wanted), {}
     while waiting or running:
         while waiting and len(running) < jobs:

@@ -227,7 +227,7 @@ def test_a_fragment_that_starts_anywhere_lies_within_its_file():
         track = beat_tracks.Track(beat_tracks.Pulse(120.0, 0.1), beats, "csv", loop, (), 0.1)
         for start in range(6 if not loop else 9):
             place = track.off_beat(start, 4)
-            assert 0 < abs(place - start) < 1 and 0 <= place and place + 4 <= room
+            assert 0 < abs(place - start) < 1 and place >= 0 and place + 4 <= room
             times = track.seconds(place, 4)
             np.testing.assert_allclose(times - track.seconds(start, 4), (place - start) * 0.5, atol=1e-9)
     whole = beat_tracks.Track(beat_tracks.Pulse(120.0, 0.1), beats[:5], "csv", False, (), 0.1)

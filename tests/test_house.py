@@ -101,3 +101,25 @@ def test_the_study_is_tabulated_and_survives_a_family_that_broke(tmp_path, monke
     assert first["its rhythm strength"] == pytest.approx(0.2, abs=0.02)
     assert float(first["p, over seeds"]) < 1e-3 < float(second["p, over seeds"])
     assert {path.name for path in tmp_path.iterdir()} == {"families.json", "families_alignment.json"}
+
+
+def test_what_was_recorded_stays_where_it_is_not_made_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    families.tabulate([row(name, seed) for name in families.FAMILIES for seed in range(3)])
+    before = json.loads((tmp_path / "families.json").read_text())["table"]
+    again = [row("VAE", seed) for seed in range(2)]
+    for one in again:
+        one["trial"] = one["trial"] | {"steps": 4}
+        one["scores"]["generated"]["frechet to held out"] = [7.0, 6.0, 8.0]
+    families.tabulate([*again, row("flow", 0) | {"trial": row("flow", 0)["trial"] | {"data": "more"}, "endings": True}])
+    written = json.loads((tmp_path / "families.json").read_text())
+    table = {(entry["songs"], entry["sounds"]): entry for entry in written["table"]}
+    for entry in before:
+        own = table["songs", entry["sounds"]]
+        assert (own["seeds"], own["clips trained on"]) == (2, 64) if entry["sounds"] == "VAE" else own == entry
+    assert table["more", "flow"]["seeds"] == table["more", "held out"]["seeds"] == 1
+    assert len(written["details"]) == 3 * len(families.FAMILIES) - 3 + 2 + 1
+    assert "of more the last quarter of each file is held out" in written["about"]
+    # A VAE that was trained longer is not compared with one that was not.
+    kept = json.loads((tmp_path / "families_alignment.json").read_text())["table"]
+    assert [entry["cut on the beat"] for entry in kept] == ["autoencoder"]
