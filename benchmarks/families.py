@@ -8,8 +8,8 @@ The same songs, a quarter of the files held out (or with `--endings` of each fil
 trained on, the table says. Of 128 sounds of each: how strong a rhythm they have, and how many have one that noise of
 the same kind has not (p < 0.05); how noisy they are; how far from songs that were held out (Frechet and kernel
 distance, all at one level); how near to training clips the median sound is, beside held-out ones; and how many are a
-sum of training clips. "Any start" are clips of the same songs at the same tempo, level and labels, cut anywhere. PIECES is a
-folder of loops and electronic pieces.
+sum of training clips. "Any start" are clips of the same songs at the same tempo, level and labels, cut anywhere. PIECES
+is a folder of loops and electronic pieces.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import runpy
 import numpy as np
 import pytest
 
-from benchmarks import families, record
+from benchmarks import families, record, trials
 from mgen import audio, panel
 from mgen.data.beats import Beats
 from mgen.evaluation.sets import GENERATED, REAL, collect
@@ -59,6 +59,13 @@ def test_it_is_judged_as_it_is_heard(trained):
     sets = collect(trained, corpus, count=4, seed=0)
     assert sets.named[GENERATED].shape == sets.named[REAL].shape == (4, features.samples)
     assert set(np.round(sets.labels["tempo"])) <= set(TEMPI)
+
+
+def test_clips_cut_on_the_beat_and_anywhere_differ_in_that_alone(tmp_path):
+    on, off = (trials.experiment_of(trials.Trial("songs", "VAE", "house_vae", aligned=aligned), tmp_path, 1)
+               for aligned in (True, False))  # fmt: skip
+    assert off.data.start == "anywhere" and dataclasses.replace(off.data, start="beat") == on.data
+    assert dataclasses.replace(off, data=on.data) == on and on.data.path == str(tmp_path / "train")
 
 
 def row(name, seed, *, broken=False):
