@@ -25,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from benchmarks import record as record_module
 from benchmarks.record import markdown, record
-from benchmarks.trials import Trial, main
+from benchmarks.trials import SETS, Trial, main
 
 #: The autoencoders learn from fewer clips at once, and from fewer in all: one costs several times as much.
 FAMILIES = {
@@ -44,9 +44,14 @@ PAIRS = (("autoencoder", "autoencoder, any start"), ("VAE", "VAE, any start"))
 
 
 def trials(folders: list[str], steps: int | None) -> list[Trial]:
-    """Every family on every folder; those that take longest come first."""
+    """Every family on every folder; what they are compared with is measured beside the flow."""
     return [
-        Trial(data=data, name=name, **own | ({"steps": steps} if steps else {}))
+        Trial(
+            data=data,
+            name=name,
+            measured=SETS if name == "flow" else SETS[:1],
+            **own | ({"steps": steps} if steps else {}),
+        )
         for name, own in FAMILIES.items()
         for data in folders
     ]
@@ -65,11 +70,9 @@ def tabulate(rows: list[dict]) -> None:
     for data in sorted({row["songs"] for row in before[0]["table"]} | {row["trial"]["data"] for row in rows}):
         own = [row for row in rows if row["trial"]["data"] == data]
         old = {row["sounds"]: row for row in before[0]["table"] if row["songs"] == data}
-        # What was held out, the mean and noise are measured beside every family: once is enough.
-        of = next((name for name in ("flow", *FAMILIES) if (data, name) in remade), None)
         for name in ("held out", "training", *FAMILIES, "mean features", "white noise"):
-            some = [row for row in own if row["trial"]["name"] == (name if name in FAMILIES else of)]
-            if not some or (name not in FAMILIES and of != "flow" and name in old):
+            some = [row for row in own if row["trial"]["name"] == (name if name in FAMILIES else "flow")]
+            if not some:
                 table += [old[name]] if name in old else []
                 continue
             scores = [row["scores"]["generated" if name in FAMILIES else name] for row in some]
