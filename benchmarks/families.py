@@ -89,10 +89,15 @@ def tabulate(rows: list[dict]) -> None:
                 found = _compared(data, first, second, details)
                 kept = [found] if found else []
             alignment += kept
-    cut = sorted({row["trial"]["data"] for row in details if row.get("endings")})
-    about = "128 sounds a seed: means over seeds, with the mean 95 % interval of a seed's Frechet distance" + (
-        f"; of {' and '.join(cut)} the last quarter of each file is held out." if cut else "."
-    )
+    for entry in table:
+        of = entry["songs"], entry["sounds"]
+        own = [row for row in details if (row["trial"]["data"], row["trial"]["name"]) == of]
+        entry["minutes to train"] = round(float(np.mean([row["train_s"] for row in own])) / 60, 1) if own else "-"
+        entry["ms a sound"] = round(1_000 * float(np.mean([row["sample_s"] for row in own]))) if own else "-"
+    cut = " and ".join(sorted({row["trial"]["data"] for row in details if row.get("endings")}))
+    about = "128 sounds a seed: means over seeds, with the mean 95 % interval of a seed's Frechet distance; "
+    about += f"of {cut} the last quarter of each file is held out; " if cut else ""
+    about += "times on two cores that had other work too."
     record("families", table=table, seed=0, about=about, where=rows[0]["where"], details=details)
     if alignment:
         about = "128 sounds a seed: means over seeds; Welch's t-test over seeds, one-sided."
