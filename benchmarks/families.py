@@ -29,8 +29,8 @@ from benchmarks.trials import SETS, Trial, main
 
 #: The autoencoders learn from fewer clips at once, and from fewer in all: one costs several times as much.
 FAMILIES = {
-    "autoencoder, any start": {"config": "house_wave", "aligned": False, "batch_size": 2, "steps": 600},
-    "autoencoder": {"config": "house_wave", "batch_size": 2, "steps": 600},
+    "autoencoder, any start": {"config": "house_wave", "aligned": False, "batch_size": 2, "steps": 500},
+    "autoencoder": {"config": "house_wave", "batch_size": 2, "steps": 500},
     "flow": {"config": "house_flow", "batch_size": 16, "steps": 1_500},
     "flow, twice the clips": {"config": "house_flow", "batch_size": 16, "steps": 3_000},
     "VAE, any start": {"config": "house_vae", "aligned": False, "steps": 750},

@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks.record import markdown, record
 from benchmarks.trials import Trial, main
 
-STEPS = 600
+STEPS = 500
 LAYERS = (1, 2, 3, 6)
 
 
