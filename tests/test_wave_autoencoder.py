@@ -15,7 +15,7 @@ import pytest
 from mgen import controls, losses
 from mgen.contracts import Listening, Spec
 from mgen.controls import Switch
-from mgen.models.wave_autoencoder import Residual, WaveAutoencoder, _axes, _seen, lapped
+from mgen.models.wave_autoencoder import Residual, WaveAutoencoder, _axes, _directions, _seen, lapped
 from tests import toys
 
 SPEC = Spec(shape=(256,), labels=(Switch("bright"),))
@@ -166,12 +166,16 @@ def test_a_residual_block_adds_little_at_first():
         assert set(touched) == set(range(-3 * dilation, 3 * dilation + 1, dilation))
 
 
-def memory_of(size):
-    return {"step": jnp.zeros(()), "mean": jnp.zeros(size), "covariance": jnp.eye(size)}
+def memory_of(size, covariance=None):
+    """Of as many directions as numbers, so that all of the covariance is known."""
+    covariance = np.eye(size) if covariance is None else covariance
+    sketch = jnp.asarray(covariance, jnp.float32) @ _directions(size, size)
+    return {"step": jnp.zeros(()), "mean": jnp.zeros(size), "sketch": sketch}
 
 
 def covariance(memory):
-    return np.asarray(memory["covariance"])
+    axes = np.asarray(_axes(memory, len(memory["mean"])))
+    return axes.T @ axes
 
 
 def test_the_gaussian_is_that_of_all_latents_that_were_seen():
@@ -184,19 +188,22 @@ def test_the_gaussian_is_that_of_all_latents_that_were_seen():
         np.testing.assert_allclose(memory["mean"], rows.mean(axis=0), atol=1e-5)
         np.testing.assert_allclose(covariance(memory), np.cov(rows.T, bias=True), atol=1e-3)
     assert memory["step"] == 10
-    axes = np.asarray(_axes(memory, 6))
-    np.testing.assert_allclose(axes.T @ axes, covariance(memory), rtol=1e-4, atol=1e-4)
 
 
 def test_the_widest_axes_are_found():
     rng = np.random.default_rng(0)
     own, _ = np.linalg.qr(rng.normal(size=(60, 60)))
     widths = 0.8 ** np.arange(60)
-    memory = memory_of(60) | {"covariance": jnp.asarray(own.T * widths**2 @ own, jnp.float32)}
-    axes = np.asarray(_axes(memory, 5))
+    known = own.T * widths**2 @ own
+    axes = np.asarray(_axes(memory_of(60, known), 5))
     np.testing.assert_allclose(np.linalg.norm(axes, axis=1), widths[:5], rtol=1e-3)
     np.testing.assert_allclose(abs(np.sum(axes / widths[:5, None] * own[:5], axis=1)), 1, atol=1e-3)
-    assert len(_axes(memory, 100)) == 60
+    assert len(_axes(memory_of(60, known), 100)) == 60
+    # From what it makes of a third as many directions as there are numbers.
+    few = memory_of(60) | {"sketch": jnp.asarray(known, jnp.float32) @ _directions(60, 20)}
+    axes = np.asarray(_axes(few, 5))
+    np.testing.assert_allclose(np.linalg.norm(axes, axis=1), widths[:5], rtol=0.02)
+    assert np.min(abs(np.sum(axes / widths[:5, None] * own[:5], axis=1))) > 0.97
 
 
 def test_the_memory_leads_nowhere():
@@ -206,9 +213,9 @@ def test_the_memory_leads_nowhere():
 
 def test_what_was_seen_long_ago_is_forgotten():
     memory = memory_of(4) | {"step": jnp.float32(1_000)}
-    new = _seen(memory, jnp.ones((100, 2, 2)))
+    new = _seen(memory, jnp.ones((40, 2, 2)))
     np.testing.assert_allclose(new["mean"], 0.1, rtol=1e-5)
-    np.testing.assert_allclose(new["covariance"], 0.9 * np.eye(4) + 0.1 * 0.9, rtol=1e-5)
+    np.testing.assert_allclose(covariance(new), 0.9 * np.eye(4) + 0.1 * 0.9, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(_seen(memory, jnp.ones((3_000, 2, 2)))["mean"], 1, rtol=1e-5)
 
 
@@ -331,12 +338,6 @@ def test_refusals(fields, message):
     [
         ({}, (16, 16), r"model: expected features of samples, .* such as Waveform's; they are \(16, 16\)"),
         ({}, (252,), r"a multiple of model.stride=8, such as Waveform's; they are \(252,\)"),
-        (
-            {"stride": 4, "channels": 65},
-            (256,),
-            "model.channels: a clip's latent would be 4160 numbers, and 4096 are the most; "
-            "take fewer, a longer model.stride or shorter clips",
-        ),
     ],
 )
 def test_features_must_be_waves_of_whole_strides(fields, shape, message):

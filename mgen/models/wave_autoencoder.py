@@ -33,9 +33,9 @@ import numpy as np
 from mgen import controls, losses
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 
-_MOST = 4096  # numbers of a clip's latent: their covariance has the square of that
-_SPARE, _ROUNDS = 8, 8  # axes beside those wanted, and rounds, in which these are found
-_CLIPS = 1_000  # that the covariance is of; while the encoder still moves, those long ago had other latents
+_SKETCH = 4  # times as many directions as axes are wanted
+_ROUNDING = 1e-6  # of the widest
+_CLIPS = 400  # that the covariance is of; while the encoder still moves, those long ago had other latents
 _KERNEL = 7  # of a residual block
 _DILATIONS = (1, 3, 9)  # of the blocks, in turn: ten, thirty and ninety milliseconds to either side, and more
 _TILT = 2.5  # of the lowest band, where music at the usual level has coefficients of about 0.4
@@ -173,11 +173,6 @@ class WaveAutoencoder:
                 f"they are {spec.shape}"
             )
         size = spec.shape[0] // self.stride * self.channels
-        if size > _MOST:
-            raise ValueError(
-                f"model.channels: a clip's latent would be {size} numbers, and {_MOST} are the most; "
-                "take fewer, a longer model.stride or shorter clips"
-            )
         if max(self.windows) // 2 >= spec.shape[0]:
             raise ValueError(f"model.windows: {max(self.windows)} samples are too long for clips of {spec.shape[0]}")
         encoder, decoder = self._networks()
@@ -188,7 +183,8 @@ class WaveAutoencoder:
             "encoder": encoder.init(first, jnp.zeros((1, *spec.shape)))["params"],
             "decoder": decoder.init(second, latent, conditions)["params"],
         }
-        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "covariance": jnp.eye(size)}
+        sketch = _directions(size, min(_SKETCH * self.axes, size))  # of a covariance that is 1
+        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "sketch": sketch}
         return {"autoencoder": {"params": params, "memory": memory}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
@@ -241,33 +237,42 @@ class WaveAutoencoder:
         return jnp.clip(self.decode(variables, latent, conditions), -1, 1)
 
 
+def _directions(size: int, count: int) -> Array:
+    """Random directions that a covariance is remembered along, the same ones always: float32 [size, count]."""
+    return jax.random.normal(jax.random.key(0), (size, count)) / np.sqrt(size)
+
+
 def _seen(memory: dict[str, Array], latent: Array) -> dict[str, Array]:
-    """Running mean and covariance of latents [batch, places, channels], which are constant to differentiation."""
+    """Running mean of latents [batch, places, channels], and what their covariance makes of some directions.
+
+    All of the covariance has the square of a latent's numbers: to move it at every step took as long as the step. The
+    latents are constant to differentiation.
+    """
     rows = jax.lax.stop_gradient(latent).reshape(len(latent), -1)
     rate = jnp.maximum(len(rows) / _CLIPS, 1 / (1 + memory["step"])).clip(0, 1)
     mean = jnp.mean(rows, axis=0)
+    directions = _directions(*memory["sketch"].shape)
     # Of batches apart and between them, as Chan, Golub & LeVeque, 1983: nothing large is taken from anything large.
     apart, between = rows - mean, mean - memory["mean"]
-    covariance = apart.T @ apart / len(rows) + (1 - rate) * jnp.outer(between, between)
+    sketch = apart.T @ (apart @ directions) / len(rows) + (1 - rate) * jnp.outer(between, between @ directions)
     return {
         "step": memory["step"] + 1,
         "mean": memory["mean"] + rate * between,
-        "covariance": memory["covariance"] + rate * (covariance - memory["covariance"]),
+        "sketch": memory["sketch"] + rate * (sketch - memory["sketch"]),
     }
 
 
 def _axes(memory: dict[str, Array], count: int) -> Array:
     """The widest axes of the covariance, each a standard deviation long: float32 [count, size], or fewer.
 
-    By subspace iteration: all axes of thousands of numbers would take a minute.
-
-    Reference: Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM Review 53(2), 2011.
+    Reference: Tropp, Yurtsever, Udell & Cevher, "Fixed-rank approximation of a positive-semidefinite matrix from
+      streaming data", NeurIPS 2017 (Nystrom's method).
     """
-    covariance = memory["covariance"]
-    size = len(covariance)
-    more = min(count + _SPARE, size)
-    found, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (size, more)))
-    found = jax.lax.fori_loop(0, _ROUNDS, lambda _, axes: jnp.linalg.qr(covariance @ axes)[0], found)
-    values, mixed = jnp.linalg.eigh(found.T @ covariance @ found)  # ascending
-    widest = (found @ mixed).T[::-1][:count]
-    return widest * jnp.sqrt(jnp.maximum(values[::-1][:count], 0))[:, None]
+    sketch = memory["sketch"]
+    core = _directions(*sketch.shape).T @ sketch
+    values, vectors = jnp.linalg.eigh((core + core.T) / 2)
+    # What rounding alone has left has no axis.
+    kept = values > _ROUNDING * jnp.max(values).clip(1e-20)
+    root = sketch @ vectors * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, values, 1)), 0)  # root @ root.T: covariance
+    _, mixed = jnp.linalg.eigh(root.T @ root)  # ascending
+    return (root @ mixed).T[::-1][:count]
