@@ -58,7 +58,7 @@ def trials(folders: list[str], steps: int | None) -> list[Trial]:
 
 
 def tabulate(rows: list[dict]) -> None:
-    """Prints the table and the tests, and writes benchmarks/results/families.json and families_alignment.json.
+    """Prints the table and the tests, and writes benchmarks/results/families*.json.
 
     What was recorded earlier of other songs or families stays, so that the study can be made in parts.
     """
@@ -103,7 +103,31 @@ def tabulate(rows: list[dict]) -> None:
         about = "128 sounds a seed: means over seeds; Welch's t-test over seeds, one-sided."
         record("families_alignment", table=alignment, seed=0, about=about, where=rows[0]["where"])
         print(markdown(alignment))
+    used = _used(details)
+    if used:
+        about = "Clips of what is held out, 64 a seed, dropout off; means over seeds."
+        record("families_vae", table=used, seed=0, about=about, where=rows[0]["where"])
+        print(markdown(used))
     print(markdown(table))
+
+
+def _used(details: list[dict]) -> list[dict[str, Any]]:
+    """Of every VAE, how much of its latent held-out clips use."""
+    table = []
+    names = sorted({(row["trial"]["data"], row["trial"]["name"]) for row in details})
+    for data, name in names:
+        some = [row for row in details if (row["trial"]["data"], row["trial"]["name"]) == (data, name)]
+        held_out = [row["held out"] for row in some if "vae/used" in row.get("held out", {})]
+        if held_out:
+            table.append({
+                "songs": data,
+                "VAE": name,
+                "seeds": len(held_out),
+                "dimensions above 0.1 nat, %": round(100 * float(np.mean([h["vae/used"] for h in held_out]))),
+                "nats in all": round(float(np.mean([h["vae/divergence"] for h in held_out])), 1),
+                "variance lost, %": round(100 * float(np.mean([h["vae/error"] for h in held_out])), 1),
+            })  # fmt: skip
+    return table
 
 
 def _before(name: str) -> dict:

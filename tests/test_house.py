@@ -117,6 +117,7 @@ def test_what_was_recorded_stays_where_it_is_not_made_anew(tmp_path, monkeypatch
     before = json.loads((tmp_path / "families.json").read_text())["table"]
     again = [row("VAE", seed) for seed in range(2)]
     for one in again:
+        one["held out"] = {"vae/used": 0.5 + 0.25 * one["seed"], "vae/divergence": 20.0, "vae/error": 0.1}
         one["trial"] = one["trial"] | {"steps": 4}
         one["scores"]["generated"]["frechet to held out"] = [7.0, 6.0, 8.0]
     families.tabulate([*again, row("flow", 0) | {"trial": row("flow", 0)["trial"] | {"data": "more"}, "endings": True}])
@@ -128,6 +129,8 @@ def test_what_was_recorded_stays_where_it_is_not_made_anew(tmp_path, monkeypatch
     assert table["more", "flow"]["seeds"] == table["more", "held out"]["seeds"] == 1
     assert len(written["details"]) == 3 * len(families.FAMILIES) - 3 + 2 + 1
     assert "of more the last quarter of each file is held out" in written["about"]
+    (used,) = json.loads((tmp_path / "families_vae.json").read_text())["table"]
+    assert used["VAE"] == "VAE" and 62 in used.values() and 20.0 in used.values() and 10.0 in used.values()
     # A VAE that was trained longer is not compared with one that was not.
     kept = json.loads((tmp_path / "families_alignment.json").read_text())["table"]
     assert [entry["cut on the beat"] for entry in kept] == ["autoencoder"]
