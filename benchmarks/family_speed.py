@@ -18,8 +18,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from benchmarks.dealing import deal
 from benchmarks.record import markdown, record
-from benchmarks.trials import Trial, deal, experiment_of
+from benchmarks.trials import Trial, experiment_of
 
 CONFIGS = ("house_wave", "house_gan", "house_vae", "house_flow")
 COUNT = 64

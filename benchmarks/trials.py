@@ -1,14 +1,13 @@
 """Many trainings of one study: dealt out to processes, each trial trained for several seeds, and measured alike.
 
-A trial is one config with changes, on one folder of songs of which some files are held out. `perform` trains it and
-gives what was measured of what it makes; a study's script says which trials there are and makes its table of the rows.
-A trial that has its rows already is not done again, so a study can be stopped and gone on with. (Longer than 300 lines:
-what is trained and what is measured of it are read together.)
+A trial is one config with changes, on one folder of songs of which some files, or the end of each (`--endings`), are
+held out. `perform` trains it and gives what was measured of what it makes; a study's script says which trials there are
+and makes its table of the rows. A trial that has its rows already is not done again, so a study can be stopped and gone
+on with. (Longer than 300 lines: what is trained and what is measured of it are read together.)
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
 import json
@@ -23,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.dealing import deal
 from benchmarks.record import machine
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
-HELD_OUT = 0.25  # of the files
 COUNT = 128  # sounds of each set
 _KNOWN = 1500  # training clips that copies are looked for in
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
+SETS = ("generated", "held out", "training", "mean features", "white noise")
 _HEARD = {"floor_db": -50.0, "n_mels": 10}  # see benchmarks/note_gan.py: above -80 dB, in 30 numbers
 
 
@@ -45,51 +45,29 @@ class Trial:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Changed fields of the model."""
     aligned: bool = True
-    """Whether clips are cut on the beat (`Beats`), or anywhere (`Folder`)."""
+    """Whether clips begin on a beat; else anywhere, and all else about them is the same."""
     steps: int = 2_000
     batch_size: int = 32
+    measured: tuple[str, ...] = SETS
+    """What is listened to, of `SETS`."""
 
 
-def deal(folder: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """Links the sound files of a folder into OUT/train and OUT/held_out, with a tempi.csv where the folder has one.
-
-    Returns:
-      OUT.
-    """
-    from mgen.audio import SUFFIXES
-    from mgen.data.scan import validation_files
-
-    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    kept = validation_files(names, HELD_OUT, 0)
-    for split in ("train", "held_out"):
-        (out / split).mkdir(parents=True, exist_ok=True)
-    for name in names:
-        link = out / ("held_out" if name in kept else "train") / name
-        link.unlink(missing_ok=True)
-        link.symlink_to((folder / name).resolve())
-    for table in sorted(folder.glob("*.csv")):
-        with table.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        if rows and {"file", "bpm"} <= set(rows[0]):
-            with (out / "tempi.csv").open("w", newline="") as lines:
-                writer = csv.writer(lines)
-                writer.writerow(["file", "bpm"])
-                writer.writerows([row["file"], row["bpm"]] for row in rows)
-    return out
+def _noted(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON gives it back."""
+    return json.loads(json.dumps(dataclasses.asdict(trial)))
 
 
 def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
     """The experiment of a trial and a seed; nothing of its training files is held out once more."""
     from mgen.data.beats import Beats
-    from mgen.data.folder import Folder
 
     own = runpy.run_path(str(CONFIGS / f"{trial.config}.py"))["experiment"]
     path, steps = str(dealt / "train"), trial.steps
     tempi = str(dealt / "tempi.csv") if (dealt / "tempi.csv").exists() else ""
-    data = Beats(path=path, tempi=tempi, validation_fraction=0.0)
+    start = "beat" if trial.aligned else "anywhere"
     return dataclasses.replace(
         own,
-        data=data if trial.aligned else Folder(path=path, validation_fraction=0.0),
+        data=Beats(path=path, tempi=tempi, validation_fraction=0.0, start=start),
         model=dataclasses.replace(own.model, **trial.model),
         steps=steps,
         batch_size=trial.batch_size,
@@ -159,21 +137,19 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         ),
         "white noise": noise,
     }
-    known = library(experiment, corpus, most=_KNOWN)
-    tempo = asked[:, 0] if trial.aligned else None
+    known = library(experiment, corpus, most=_KNOWN) if trial.measured else np.zeros((0, 1))
     scores = {
-        name: measured(name, sets, known, tempo if name == "generated" else None, features.sample_rate, seed)
-        for name in sets
+        name: measured(name, sets, known, asked[:, 0] if name == "generated" else None, features.sample_rate, seed)
+        for name in trial.measured
     }
-    known_labels = real_labels if trial.aligned else real_labels[:, :0]
-    reconstruction = _reconstruction(experiment, spec, variables, real, known_labels)
-    held_out = _held_out_losses(experiment, spec, variables, real[:64], known_labels[:64])
+    reconstruction = _reconstruction(experiment, spec, variables, real, real_labels)
+    held_out = _held_out_losses(experiment, spec, variables, real[:64], real_labels[:64])
     log = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in log if "refused" in row][-1]
     keep = workdir / "sounds.npz"
     np.savez_compressed(keep, **{name: np.round(waves[:6] * 32767).astype(np.int16) for name, waves in sets.items()})
     return {
-        "trial": dataclasses.asdict(trial),
+        "trial": _noted(trial),
         "where": {"date": datetime.date.today().isoformat(), **machine()},
         "seed": seed,
         "train_s": train_s,
@@ -286,6 +262,7 @@ def measured(
     )  # fmt: skip
     scores["rhythm strength"] = np.asarray(test.strength).tolist()
     scores["rhythm p"] = np.asarray(test.p_value).tolist()
+    scores["rhythmic"] = float(np.mean(np.asarray(test.p_value) < 0.05))
     estimate = np.asarray(tempo_of(envelope, sample_rate=rate, hop_length=hop))
     if tempo is not None:
         factor = tempo_factor(estimate, tempo[fine], tolerance=0.02)
@@ -331,9 +308,11 @@ def main(
 
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="NAME=FOLDER of songs")
+    parser.add_argument("--endings", nargs="*", default=[], help="folders whose files' last quarters are held out")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the trainings, and of their rows")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each training, if not the study's own")
+    parser.add_argument("--names", nargs="*", help="only these rows of the study")
     parser.add_argument("--jobs", type=int, default=1, help="trials at once")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=pathlib.Path, nargs="*", help="only tabulate these files of rows")
@@ -344,27 +323,29 @@ def main(
         return
     folders = dict(folder.split("=", 1) for folder in asked.folders)
     every = list(trials(list(folders), asked.steps))
+    wanted = [number for number, trial in enumerate(every) if not asked.names or trial.name in asked.names]
     out = asked.out / pathlib.Path(script).stem
     if asked.only is None:
         for name, folder in folders.items():
-            deal(pathlib.Path(folder), out / "data" / name)
-        _in_processes([*sys.argv[1:]], script, len(every), asked.jobs, out)
+            deal(pathlib.Path(folder), out / "data" / name, endings=name in asked.endings)
+        _in_processes([*sys.argv[1:]], script, wanted, asked.jobs, out)
         tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))])
         return
     trial = every[asked.only]
     for seed in range(asked.seeds):
         path = out / f"{asked.only:02d}_{seed}.json"
         if path.exists():
-            if json.loads(path.read_text())["trial"] != dataclasses.asdict(trial):
+            if json.loads(path.read_text())["trial"] != _noted(trial):
                 raise SystemExit(f"{path}: is of another trial; take another --out")
             continue
         row = perform(trial, out / "data" / trial.data, seed, out / f"{asked.only:02d}_{seed}")
+        row["endings"] = trial.data in asked.endings
         path.write_text(json.dumps(row) + "\n")
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
 
 
-def _in_processes(arguments: Sequence[str], script: str, count: int, jobs: int, out: pathlib.Path) -> None:
-    waiting, running = list(range(count)), {}
+def _in_processes(arguments: Sequence[str], script: str, wanted: Sequence[int], jobs: int, out: pathlib.Path) -> None:
+    waiting, running = list(wanted), {}
     while waiting or running:
         while waiting and len(running) < jobs:
             number = waiting.pop(0)

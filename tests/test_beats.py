@@ -203,6 +203,37 @@ def test_every_and_crops(tmp_path):
     assert np.fft.rfftfreq(2 * CLIP, 1 / RATE)[spectrum.argmax()] == pytest.approx(1500, abs=60)
 
 
+def test_fragments_may_start_anywhere_and_all_else_is_the_same(tmp_path):
+    clicks(tmp_path / "a.wav", 120, 12, 0.2)
+    clicks(tmp_path / "b.wav", 90, 12)
+    clicks(tmp_path / "loop_100bpm.wav", 100, 4.8)
+    beat, anywhere = opened(tmp_path), opened(tmp_path, start="anywhere")
+    assert anywhere.size("train") == beat.size("train") and anywhere.labels == beat.labels
+    places = []
+    for one, other in zip(items(beat), items(anywhere), strict=True):
+        np.testing.assert_allclose(other["labels"], one["labels"], rtol=1e-6)
+        assert other["wave"].shape == one["wave"].shape
+        loud = np.abs(other["wave"].reshape(4, -1)).max(axis=0)
+        places.append(np.argmax(loud > 0.2 * loud.max()) / (CLIP // 4))
+    # In every fifth of a beat there are about as many.
+    assert np.histogram(places, 5, (0, 1))[0].min() >= 0.1 * len(places)
+    again = opened(tmp_path, start="anywhere")
+    np.testing.assert_array_equal(again.item("train", 3, None)["wave"], anywhere.item("train", 3, None)["wave"])
+
+
+def test_a_fragment_that_starts_anywhere_lies_within_its_file():
+    beats = np.arange(10) * 0.5 + 0.1
+    for loop, room in ((False, 9), (True, np.inf)):
+        track = beat_tracks.Track(beat_tracks.Pulse(120.0, 0.1), beats, "csv", loop, (), 0.1)
+        for start in range(6 if not loop else 9):
+            place = track.off_beat(start, 4)
+            assert 0 < abs(place - start) < 1 and place >= 0 and place + 4 <= room
+            times = track.seconds(place, 4)
+            np.testing.assert_allclose(times - track.seconds(start, 4), (place - start) * 0.5, atol=1e-9)
+    whole = beat_tracks.Track(beat_tracks.Pulse(120.0, 0.1), beats[:5], "csv", False, (), 0.1)
+    assert whole.off_beat(0, 4) == 0, "there is room for one"
+
+
 def test_tags_are_switches(tmp_path):
     for name, bpm in (("a", 100), ("b", 120), ("c", 140)):
         clicks(tmp_path / "in" / f"{name}.wav", bpm, 6, 0.1)
@@ -276,11 +307,12 @@ def test_the_fingerprint_is_of_all_that_changes_the_items(tmp_path):
         {"every": 2},
         {"warping": "stretch"},
         {"crop": "start"},
+        {"start": "anywhere"},
         {"level_db": None},
         {"tempi": "bpm.csv"},
     )
     others = [opened(tmp_path / "in", **fields).fingerprint for fields in others]
-    assert len({first, *others}) == 7
+    assert len({first, *others}) == 8
 
 
 def test_the_fingerprint_is_not_of_the_last_digits_of_an_estimate(tmp_path, monkeypatch):
@@ -485,6 +517,7 @@ def test_what_is_above_the_nyquist_frequency_is_gone(tmp_path, data):
         ({"estimator": "ear"}, "data.estimator=ear: expected one of onsets, librosa"),
         ({"warping": "bend"}, "data.warping=bend: expected one of resample, stretch"),
         ({"crop": "grid"}, "data.crop=grid: expected one of random, start, repeat"),
+        ({"start": "bar"}, "data.start=bar: expected one of beat, anywhere"),
         ({"level_db": 3.0}, "data.level_db=3.0: expected None, or 0 or less"),
         ({"validation_fraction": 1.0}, "data.validation_fraction=1.0: expected 0 up to but not 1"),
         ({"cache_mb": -1}, "data.cache_mb=-1: expected 0 or more"),

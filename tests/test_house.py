@@ -8,7 +8,7 @@ import runpy
 import numpy as np
 import pytest
 
-from benchmarks import families, record
+from benchmarks import families, record, trials
 from mgen import audio, panel
 from mgen.data.beats import Beats
 from mgen.evaluation.sets import GENERATED, REAL, collect
@@ -61,6 +61,13 @@ def test_it_is_judged_as_it_is_heard(trained):
     assert set(np.round(sets.labels["tempo"])) <= set(TEMPI)
 
 
+def test_clips_cut_on_the_beat_and_anywhere_differ_in_that_alone(tmp_path):
+    on, off = (trials.experiment_of(trials.Trial("songs", "VAE", "house_vae", aligned=aligned), tmp_path, 1)
+               for aligned in (True, False))  # fmt: skip
+    assert off.data.start == "anywhere" and dataclasses.replace(off.data, start="beat") == on.data
+    assert dataclasses.replace(off, data=on.data) == on and on.data.path == str(tmp_path / "train")
+
+
 def row(name, seed, *, broken=False):
     """What `benchmarks/trials.py` gives for a trial and a seed, in short."""
     rng = np.random.default_rng([seed, len(name)])
@@ -68,8 +75,9 @@ def row(name, seed, *, broken=False):
     if not broken:
         score = {
             "broken or silent": 0.0,
-            "rhythm strength": (rng.normal(0.9 if "beats" in name else 0.2, 0.01, 8)).tolist(),
+            "rhythm strength": (rng.normal(0.9 if name == "autoencoder" else 0.2, 0.01, 8)).tolist(),
             "rhythm p": [0.01] * 6 + [0.5] * 2,
+            "rhythmic": 0.75,
             "flatness": [0.1] * 8,
             "harmonic to noise": 3.0,
             "clipping": 0.0,
@@ -82,7 +90,8 @@ def row(name, seed, *, broken=False):
         }
     names = ("generated", "held out", "training", "mean features", "white noise")
     trial = {"data": "songs", "name": name, "steps": 2, "batch_size": 16}
-    return {"trial": trial, "seed": seed, "where": record.machine(), "scores": dict.fromkeys(names, score)}
+    about = {"trial": trial, "seed": seed, "where": record.machine(), "train_s": 90.0 + 60 * seed, "sample_s": 0.02}
+    return about | {"scores": dict.fromkeys(names, score)}
 
 
 def test_the_study_is_tabulated_and_survives_a_family_that_broke(tmp_path, monkeypatch, capsys):
@@ -92,11 +101,36 @@ def test_the_study_is_tabulated_and_survives_a_family_that_broke(tmp_path, monke
     printed = capsys.readouterr().out
     assert "songs, GAN: all sounds are broken or silent" in printed
     assert (
-        "| songs | VAE | 32 | 3 | 0.2 | 75.0 | - | 0.1 | 3.0 | 0.0 | 2.0 (1.0 to 3.0) | 0.5 | 2.0 | 0.0 | 25.0 |"
-        in printed
+        "| songs | VAE | 32 | 3 | 0.2 | 75.0 | - | 0.1 | 3.0 | 0.0 "
+        "| 2.0 (1.0 to 3.0) | 0.5 | 2.0 | 0.0 | 25.0 | 2.5 | 20 |" in printed
     )
     first, second = json.loads((tmp_path / "families_alignment.json").read_text())["table"]
     assert first["rhythm strength"] == pytest.approx(0.9, abs=0.02)
     assert first["its rhythm strength"] == pytest.approx(0.2, abs=0.02)
     assert float(first["p, over seeds"]) < 1e-3 < float(second["p, over seeds"])
     assert {path.name for path in tmp_path.iterdir()} == {"families.json", "families_alignment.json"}
+
+
+def test_what_was_recorded_stays_where_it_is_not_made_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    families.tabulate([row(name, seed) for name in families.FAMILIES for seed in range(3)])
+    before = json.loads((tmp_path / "families.json").read_text())["table"]
+    again = [row("VAE", seed) for seed in range(2)]
+    for one in again:
+        one["held out"] = {"vae/used": 0.5 + 0.25 * one["seed"], "vae/divergence": 20.0, "vae/error": 0.1}
+        one["trial"] = one["trial"] | {"steps": 4}
+        one["scores"]["generated"]["frechet to held out"] = [7.0, 6.0, 8.0]
+    families.tabulate([*again, row("flow", 0) | {"trial": row("flow", 0)["trial"] | {"data": "more"}, "endings": True}])
+    written = json.loads((tmp_path / "families.json").read_text())
+    table = {(entry["songs"], entry["sounds"]): entry for entry in written["table"]}
+    for entry in before:
+        own = table["songs", entry["sounds"]]
+        assert (own["seeds"], own["clips trained on"]) == (2, 64) if entry["sounds"] == "VAE" else own == entry
+    assert table["more", "flow"]["seeds"] == table["more", "held out"]["seeds"] == 1
+    assert len(written["details"]) == 3 * len(families.FAMILIES) - 3 + 2 + 1
+    assert "of more the last quarter of each file is held out" in written["about"]
+    (used,) = json.loads((tmp_path / "families_vae.json").read_text())["table"]
+    assert used["VAE"] == "VAE" and 62 in used.values() and 20.0 in used.values() and 10.0 in used.values()
+    # A VAE that was trained longer is not compared with one that was not.
+    kept = json.loads((tmp_path / "families_alignment.json").read_text())["table"]
+    assert [entry["cut on the beat"] for entry in kept] == ["autoencoder"]

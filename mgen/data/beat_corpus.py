@@ -23,7 +23,8 @@ class Source(NamedTuple):
 
     file: File
     track: Track
-    starts: tuple[int, ...]
+    starts: tuple[float, ...]
+    """In beats; a fraction is between two."""
     tags: tuple[str, ...] | None
     known: float | None
     """Its tempo, as a table says; the name is the file's."""
@@ -158,7 +159,7 @@ class BeatsCorpus:
         labels = np.append(source.track.tempo(start, self._beats), self._switches[source.file.name])
         return {"wave": pcm * np.float32(scale), "labels": labels.astype(np.float32)}
 
-    def _warped(self, source: Source, start: int) -> tuple[np.ndarray, float]:
+    def _warped(self, source: Source, start: float) -> tuple[np.ndarray, float]:
         """A fragment in steps of 16 bits, and the size of a step."""
         sound, rate = source.file.audio, self._sample_rate
         times = source.track.seconds(start, self._beats)

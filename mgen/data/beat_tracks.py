@@ -21,6 +21,7 @@ VERSION = 2
 _WHOLE = 0.03  # of a beat: a file whose length is nearer to a whole number of beats was cut as a loop
 _LONGEST_LOOP = 16  # beats, or two fragments; of a whole song a whole number of beats is chance
 _ALIKE = 0.002  # as a share: tempi that are said to be the same
+_GOLDEN = (5**0.5 - 1) / 2
 _PLAINLY = 0.4  # as strong are the onsets where a loop begins, or less, and it began on no beat
 
 
@@ -40,19 +41,30 @@ class Track:
     rms: float
     """Of the whole wave, linear."""
 
-    def tempo(self, start: int, beats: int) -> float:
-        """Beats a minute of the fragment that starts at a beat."""
+    def tempo(self, start: float, beats: int) -> float:
+        """Beats a minute of the fragment that starts at a beat, or between two."""
         if not self.pulse.times:
             return self.pulse.bpm
-        return 60 * beats / float(self.beats[start + beats] - self.beats[start])
+        return 60 * beats / float(np.ptp(self.seconds(start, beats)[[0, -1]]))
 
-    def seconds(self, start: int, beats: int) -> np.ndarray:
-        """Times of the beats of a fragment and of its end, float64 [beats + 1]; a loop's go on beyond its end."""
+    def seconds(self, start: float, beats: int) -> np.ndarray:
+        """Times of the beats of a fragment and of its end, float64 [beats + 1]; a loop's go on beyond its end.
+
+        Of a fragment that starts between two beats they are those of the places as far behind every beat.
+        """
         number = start + np.arange(beats + 1)
-        if not self.loop:
-            return self.beats[number]
-        rounds, number = np.divmod(number, len(self.beats) - 1)
-        return self.beats[number] + rounds * np.ptp(self.beats)
+        rounds, number = np.divmod(number, len(self.beats) - 1) if self.loop else (0, number)
+        return np.interp(number, np.arange(len(self.beats)), self.beats) + rounds * np.ptp(self.beats)
+
+    def off_beat(self, start: int, beats: int) -> float:
+        """Where a fragment starts that is to start anywhere: between a beat and the next, always at the same place.
+
+        Over the beats of a file these places are spread evenly, as multiples of the golden ratio are. A file that has
+        room for a single fragment has it where it was.
+        """
+        share = (start + 1) * _GOLDEN % 1
+        last = np.inf if self.loop else len(self.beats) - 1 - beats
+        return start + share if start < last else max(0.0, start - 1 + share)
 
 
 def listen(

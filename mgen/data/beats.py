@@ -29,6 +29,7 @@ Array = jax.Array
 _log = logging.getLogger(__name__)
 
 _CROPS = ("random", "start", "repeat")
+_STARTS = ("beat", "anywhere")
 _VERSION = 2  # raise it when the same settings make other items
 
 
@@ -61,6 +62,10 @@ class Beats(AtRms):
     crop: Literal["random", "start", "repeat"] = "random"
     """Training fragments: every one of each file, shuffled; or one of each file, its first, or where the song repeats
     best, which is often the chorus. Validation fragments always follow each other."""
+
+    start: Literal["beat", "anywhere"] = "beat"
+    """Where a fragment begins: on a beat, or anywhere, as many and all else the same. What a model makes after the
+    latter has nothing of a beat that clips have at the same place; it is there to be compared with."""
 
     level_db: float | None = -20.0
     """Every file is brought to this RMS level, dB below full scale; None leaves it."""
@@ -111,7 +116,9 @@ class Beats(AtRms):
         if not sources:
             raise none_usable(found.root, f"{len(found.files)} files", refused)
         kept = validation_files([source.file.name for source in sources], self.validation_fraction, self.split_seed)
-        free = ("path", "cache_mb", "tempi", "tags")  # which are seen in what was found
+        free = ("path", "cache_mb", "tempi", "tags", "start")  # which are seen in what was found, or said below
+        # On a beat is how runs began before there was a choice; they go on.
+        off_beat = "" if self.start == "beat" else f"{self.start} "
         versions = (_VERSION, beat_tracks.VERSION, structure.VERSION if self.crop == "repeat" else None)
         return BeatsCorpus(
             {
@@ -126,7 +133,7 @@ class Beats(AtRms):
             cache_mb=self.cache_mb,
             sample_rate=sample_rate,
             samples=samples,
-            about=f"{versions} {[(name, value) for name, value in vars(self).items() if name not in free]}",
+            about=f"{off_beat}{versions} {[(name, value) for name, value in vars(self).items() if name not in free]}",
         )
 
     def warp(self, wave: np.ndarray, *, sample_rate: int, samples: int) -> np.ndarray:
@@ -182,6 +189,8 @@ class Beats(AtRms):
             grid = [min(grid, key=lambda start: abs(float(track.beats[start]) - place))]
         elif crop == "row":
             grid = [start for start in source.starts if start % self.beats == 0] or [source.starts[0]]
+        if self.start == "anywhere":
+            grid = [track.off_beat(start, self.beats) for start in grid]
         return source._replace(starts=tuple(grid))
 
     def _check(self, sample_rate: int, samples: int) -> None:
@@ -197,6 +206,7 @@ class Beats(AtRms):
             ("estimator", self.estimator in ESTIMATORS, f"one of {', '.join(ESTIMATORS)}"),
             ("warping", self.warping in WARPINGS, f"one of {', '.join(WARPINGS)}"),
             ("crop", self.crop in _CROPS, f"one of {', '.join(_CROPS)}"),
+            ("start", self.start in _STARTS, f"one of {', '.join(_STARTS)}"),
             ("level_db", self.level_db is None or -np.inf < self.level_db <= 0, "None, or 0 or less"),
             ("validation_fraction", 0 <= self.validation_fraction < 1, "0 up to but not 1"),
             ("cache_mb", self.cache_mb >= 0, "0 or more"),

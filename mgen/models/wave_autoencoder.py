@@ -1,12 +1,16 @@
 """System 001: an autoencoder of the waveform itself, and how many layers it wants.
 
-    wave [batch, samples] -> layers of strided convolutions -> latent [batch, samples / stride, channels] -> mirrored
+    wave [batch, samples] -> strided convolution -> layers -> latent [batch, samples / stride, channels] -> mirrored
 
 The original (whose text names no layer: these are of our design) added layers one by one and heard loud distorted noise
 with a quiet rhythm behind it. Here the bottleneck stays what it is, `channels` numbers for every `stride` samples,
 however many layers lead to it: so what another layer is worth can be measured. The loss is that of the wave and that of
 its spectrograms at several sizes: the first alone gives the mean of all phases that a sound might have, which is
 silence where it is high.
+
+The first convolution takes all of the stride, and the layers are at the rate of the latent: at the wave's own rate each
+would take many times as long. It begins as a lapped cosine transform, whose lowest bands are the latent at first, and
+the last one as its inverse: no gradient is spent on finding them, and the layers learn what is above.
 
 The latents of training clips are remembered as one Gaussian of the whole clip, all places and channels with each other,
 so that the decoder can be asked for new ones: a beat that is at the same place in all clips is in its mean, and what
@@ -28,11 +32,13 @@ import numpy as np
 
 from mgen import controls, losses
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
-from mgen.layers import sub_pixel_init
 
-_MOST = 4096  # numbers of a clip's latent: their covariance has the square of that
-_RIDGE = 1e-3  # of the mean variance, added to every number of a latent
+_SKETCH = 4  # times as many directions as axes are wanted
+_ROUNDING = 1e-6  # of the widest
+_CLIPS = 400  # that the covariance is of; while the encoder still moves, those long ago had other latents
 _KERNEL = 7  # of a residual block
+_DILATIONS = (1, 3, 9)  # of the blocks, in turn: ten, thirty and ninety milliseconds to either side, and more
+_TILT = 2.5  # of the lowest band, where music at the usual level has coefficients of about 0.4
 
 
 class Residual(nn.Module):
@@ -49,42 +55,81 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Waves to latents: [batch, samples] to [batch, samples / product of strides, channels]."""
+    """Waves to latents: [batch, samples] to [batch, samples / stride, channels]."""
 
-    strides: tuple[int, ...]
+    layers: int
+    stride: int
     width: int
     channels: int
 
     @nn.compact
     def __call__(self, wave: Array) -> Array:
-        """Encodes waves; each layer has the root of its stride more channels than the one before."""
-        x, width = wave[..., None], float(self.width)
-        for stride in self.strides:
-            width *= stride**0.5
-            x = nn.Conv(round(width), (2 * stride,), stride)(x)  # [batch, places / stride, width]
-            x = Residual(3)(Residual(1)(x))
-        return nn.Conv(self.channels, (3,))(nn.gelu(x))
+        """Encodes waves; the first convolution takes the stride, and none is done at the wave's own rate."""
+        bands = functools.partial(_analysis, self.stride)
+        x = nn.Conv(self.width, (2 * self.stride,), self.stride, kernel_init=bands)(wave[..., None])
+        for layer in range(self.layers):
+            x = Residual(_DILATIONS[layer % len(_DILATIONS)])(x)  # [batch, places, width]
+        return nn.Conv(self.channels, (3,), kernel_init=_passed_on)(x)
 
 
 class Decoder(nn.Module):
     """Latents and conditions to waves: [batch, places, channels], [batch, conditions] to [batch, samples]."""
 
-    strides: tuple[int, ...]
+    layers: int
+    stride: int
     width: int
 
     @nn.compact
     def __call__(self, latent: Array, conditions: Array) -> Array:
         """Decodes latents."""
-        width = self.width * float(np.prod(self.strides)) ** 0.5
-        x = nn.Conv(round(width), (3,))(latent) + nn.Dense(round(width))(conditions)[:, None]
-        for layer, stride in enumerate(reversed(self.strides), 1):
-            x = Residual(3)(Residual(1)(x))
-            width /= stride**0.5
-            # The last layer makes samples: nothing is computed for each of them but the wave itself.
-            count = 1 if layer == len(self.strides) else round(width)
-            x = nn.Conv(count * stride, (3,), kernel_init=sub_pixel_init(stride, power=1))(nn.gelu(x))
-            x = x.reshape(len(x), -1, count)  # [batch, places * stride, count]: a pixel shuffle in one dimension
-        return x[..., 0]
+        told = nn.Dense(self.width, kernel_init=nn.initializers.normal(0.03))(conditions)
+        x = nn.Conv(self.width, (3,), kernel_init=_passed_on)(latent) + told[:, None]
+        for layer in reversed(range(self.layers)):
+            x = Residual(_DILATIONS[layer % len(_DILATIONS)])(x)
+        x = nn.Conv(self.stride, (3,), kernel_init=_synthesis)(x)
+        return x.reshape(len(x), -1)
+
+
+def lapped(stride: int) -> np.ndarray:
+    """The modified discrete cosine transform with a sine window: orthonormal, float32 [stride bands, 2 * stride].
+
+    Reference: Princen & Bradley, "Analysis/synthesis filter bank design based on time domain aliasing cancellation",
+      IEEE TASSP 34(5), 1986.
+    """
+    time, band = np.arange(2 * stride) + 0.5, np.arange(stride)[:, None] + 0.5
+    window = np.sin(np.pi * time / (2 * stride))
+    return (np.sqrt(2 / stride) * window * np.cos(np.pi / stride * (time + stride / 2) * band)).astype(np.float32)
+
+
+def _tilt(stride: int) -> np.ndarray:
+    """What bands are multiplied by so that all of music's are about as large: they fall as one over the frequency."""
+    return (_TILT * np.arange(1, stride + 1)).astype(np.float32)
+
+
+def _analysis(stride: int, rng: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    """Kernel [2 * stride, 1, width] that gives the bands of `lapped`; further channels begin as they may."""
+    bands = (_tilt(stride)[:, None] * lapped(stride))[: shape[-1]]
+    kernel = nn.initializers.lecun_normal()(rng, shape, dtype)
+    return kernel.at[:, 0, : len(bands)].set(bands.T)
+
+
+def _synthesis(rng: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    """Kernel [3, width, stride] that makes a wave of the bands: a place's samples are of windows of three places."""
+    _, width, stride = shape
+    bands = (lapped(stride) / _tilt(stride)[:, None])[:width]
+    kernel = np.zeros(shape, np.float32)
+    for place in range(3):
+        heard = np.arange(stride) + stride // 2 - stride * (place - 1)  # samples of the window
+        inside = (heard >= 0) & (heard < 2 * stride)
+        kernel[place, : len(bands), inside] = bands[:, heard[inside]].T
+    return jnp.asarray(kernel, dtype)
+
+
+def _passed_on(rng: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    """Kernel [3, channels in, channels out] that passes the first channels on, and a little of all others."""
+    kernel = 0.1 * nn.initializers.lecun_normal()(rng, shape, dtype)
+    both = np.arange(min(shape[1:]))
+    return kernel.at[shape[0] // 2, both, both].add(1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,39 +137,33 @@ class WaveAutoencoder:
     """Convolutional autoencoder of one clip's waveform (system 001)."""
 
     layers: int = 3
-    """Strided convolutions on either side."""
+    """Residual blocks on either side, beside the convolution that takes the stride."""
     stride: int = 64
-    """Samples for each place of the latent, a power of two; all layers together."""
+    """Samples for each place of the latent, an even number."""
     channels: int = 4
     """Numbers at each place."""
-    width: int = 12
-    """Channels of a layer are this times the root of the samples at each of its places."""
-    spectral: float = 1.0
+    width: int = 96
+    """Channels of a layer."""
+    spectral: float = 2.0
     """What the error of the spectrograms counts, beside that of the wave."""
     windows: tuple[int, ...] = (1024, 512, 128)
     """Frames of these spectrograms, samples; they overlap by three quarters."""
+    axes: int = 32
+    """Of all latents' Gaussian, along which new ones are drawn; narrower ones are of too few clips to be known."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        for name, least in {"layers": 1, "stride": 2, "channels": 1, "width": 1, "spectral": 0}.items():
+        for name, least in {"layers": 1, "stride": 2, "channels": 1, "width": 1, "axes": 1, "spectral": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"model.{name}: expected at least {least}, got {getattr(self, name)}")
-        doublings = self.stride.bit_length() - 1
-        if self.stride != 1 << doublings or self.layers > doublings:
-            raise ValueError(
-                f"model.stride: expected a power of two, at least 2**layers={2**self.layers}, got {self.stride}"
-            )
+        if self.stride % 2:
+            raise ValueError(f"model.stride: expected an even number, got {self.stride}")
         if not self.windows or min(self.windows) < 4:
             raise ValueError(f"model.windows: expected some of 4 samples or more, got {self.windows}")
 
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Of each layer, powers of two as equal as can be; the larger ones at the wave."""
-        doublings, more = divmod(self.stride.bit_length() - 1, self.layers)
-        return tuple(2 ** (doublings + (number < more)) for number in range(self.layers))
-
     def _networks(self) -> tuple[Encoder, Decoder]:
-        return Encoder(self.strides, self.width, self.channels), Decoder(self.strides, self.width)
+        encoder = Encoder(self.layers, self.stride, self.width, self.channels)
+        return encoder, Decoder(self.layers, self.stride, self.width)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables. Raises ValueError where the features are no waves, or these are no whole strides."""
@@ -134,11 +173,6 @@ class WaveAutoencoder:
                 f"they are {spec.shape}"
             )
         size = spec.shape[0] // self.stride * self.channels
-        if size > _MOST:
-            raise ValueError(
-                f"model.channels: a clip's latent would be {size} numbers, and {_MOST} are the most; "
-                "take fewer, a longer model.stride or shorter clips"
-            )
         if max(self.windows) // 2 >= spec.shape[0]:
             raise ValueError(f"model.windows: {max(self.windows)} samples are too long for clips of {spec.shape[0]}")
         encoder, decoder = self._networks()
@@ -149,7 +183,8 @@ class WaveAutoencoder:
             "encoder": encoder.init(first, jnp.zeros((1, *spec.shape)))["params"],
             "decoder": decoder.init(second, latent, conditions)["params"],
         }
-        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "covariance": jnp.eye(size)}
+        sketch = _directions(size, min(_SKETCH * self.axes, size))  # of a covariance that is 1
+        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "sketch": sketch}
         return {"autoencoder": {"params": params, "memory": memory}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
@@ -196,32 +231,48 @@ class WaveAutoencoder:
         memory = variables["autoencoder"]["memory"]
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
         variety = jnp.asarray(settings["variety"], jnp.float32)[:, None]
-        noise = jax.random.normal(rng, (len(variety), len(memory["mean"])))
-        drawn = memory["mean"] + variety * noise @ _root(memory).T
+        axes = _axes(memory, self.axes)
+        drawn = memory["mean"] + variety * jax.random.normal(rng, (len(variety), len(axes))) @ axes
         latent = controls.between_clips(settings, drawn.reshape(len(variety), -1, self.channels))
         return jnp.clip(self.decode(variables, latent, conditions), -1, 1)
 
 
-def _seen(memory: dict[str, Array], latent: Array, decay: float = 0.995) -> dict[str, Array]:
-    """Running mean and covariance of latents [batch, places, channels], which are constant to differentiation."""
+def _directions(size: int, count: int) -> Array:
+    """Random directions that a covariance is remembered along, the same ones always: float32 [size, count]."""
+    return jax.random.normal(jax.random.key(0), (size, count)) / np.sqrt(size)
+
+
+def _seen(memory: dict[str, Array], latent: Array) -> dict[str, Array]:
+    """Running mean of latents [batch, places, channels], and what their covariance makes of some directions.
+
+    All of the covariance has the square of a latent's numbers: to move it at every step took as long as the step. The
+    latents are constant to differentiation.
+    """
     rows = jax.lax.stop_gradient(latent).reshape(len(latent), -1)
-    rate = jnp.maximum(1 - decay, 1 / (1 + memory["step"]))
+    rate = jnp.maximum(len(rows) / _CLIPS, 1 / (1 + memory["step"])).clip(0, 1)
     mean = jnp.mean(rows, axis=0)
+    directions = _directions(*memory["sketch"].shape)
     # Of batches apart and between them, as Chan, Golub & LeVeque, 1983: nothing large is taken from anything large.
     apart, between = rows - mean, mean - memory["mean"]
-    covariance = apart.T @ apart / len(rows) + (1 - rate) * jnp.outer(between, between)
+    sketch = apart.T @ (apart @ directions) / len(rows) + (1 - rate) * jnp.outer(between, between @ directions)
     return {
         "step": memory["step"] + 1,
         "mean": memory["mean"] + rate * between,
-        "covariance": memory["covariance"] + rate * (covariance - memory["covariance"]),
+        "sketch": memory["sketch"] + rate * (sketch - memory["sketch"]),
     }
 
 
-def _root(memory: dict[str, Array]) -> Array:
-    """Cholesky factor of the covariance, float32 [size, size]."""
-    covariance = memory["covariance"]
-    ridge = _RIDGE * jnp.mean(jnp.diagonal(covariance)).clip(1e-12)
-    root = jnp.linalg.cholesky(covariance + ridge * jnp.eye(len(covariance)))
-    # Of rounding alone it may have no root: then each number is drawn by itself.
-    alone = jnp.diag(jnp.sqrt(jnp.diagonal(covariance).clip(0) + ridge))
-    return jnp.where(jnp.all(jnp.isfinite(root)), root, alone)
+def _axes(memory: dict[str, Array], count: int) -> Array:
+    """The widest axes of the covariance, each a standard deviation long: float32 [count, size], or fewer.
+
+    Reference: Tropp, Yurtsever, Udell & Cevher, "Fixed-rank approximation of a positive-semidefinite matrix from
+      streaming data", NeurIPS 2017 (Nystrom's method).
+    """
+    sketch = memory["sketch"]
+    core = _directions(*sketch.shape).T @ sketch
+    values, vectors = jnp.linalg.eigh((core + core.T) / 2)
+    # What rounding alone has left has no axis.
+    kept = values > _ROUNDING * jnp.max(values).clip(1e-20)
+    root = sketch @ vectors * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, values, 1)), 0)  # root @ root.T: covariance
+    _, mixed = jnp.linalg.eigh(root.T @ root)  # ascending
+    return (root @ mixed).T[::-1][:count]
