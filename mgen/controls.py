@@ -156,6 +156,8 @@ class Clip(Aside):
 
     name: str
     help: str = ""
+    needed: bool = False
+    """Whether there is nothing to be made without one; `sampling` then refuses, and the model need not ask."""
 
     default = ""
 

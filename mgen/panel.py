@@ -124,5 +124,5 @@ def describe(control: Control) -> str:
         case Choice():
             what = f"one of {', '.join(control.options)}, default {control.options[control.default]}"
         case Clip():
-            what = "a sound file, default none"
+            what = "a sound file, " + ("which is needed" if control.needed else "default none")
     return f"{control.name}: {what}" + (f". {control.help}" if control.help else "")

@@ -40,7 +40,7 @@ def generate(
       float32 [count / windows, samples].
 
     Raises:
-      mgen.audio.AudioError: a clip that was given cannot be read.
+      mgen.audio.AudioError: a clip that was given cannot be read, or one that is needed was not given.
       ValueError: the features cannot be joined, or the settings are no multiple of `windows`.
     """
     features = experiment.features
@@ -48,6 +48,9 @@ def generate(
         raise ValueError(f"clips of {type(features).__name__} cannot be joined to a longer sound")
     rng = jax.random.key(seed)
     seen = listened(experiment, spec, variables, settings)
+    for knob in experiment.model.controls(spec):
+        if isinstance(knob, controls.Clip) and knob.needed and (knob.name not in seen or not all(seen[knob.name].given)):
+            raise audio.AudioError(f"{knob.name}=", f"{knob.help}: give a sound file, as in {knob.name}=a.wav")
     rows = len(jax.tree.leaves(seen)[0])
     if rows % windows:
         raise ValueError(f"settings: {rows} are no whole sounds of {windows} windows")
