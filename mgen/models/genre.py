@@ -34,6 +34,7 @@ import optax
 
 from mgen import controls
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
+from mgen.layers import hide_stripes
 from mgen.models import style
 
 _FLOOR_DB = 80.0  # of the features, `floor_db`
@@ -107,8 +108,8 @@ class Head(nn.Module):
 class Genre:
     """Classifier of a clip's genre (system 004), whose layers say what a style is."""
 
-    label: str = "genre"
-    """Label of the data that is learnt, a choice of several."""
+    label: str = ""
+    """Label of the data that is learnt, a choice of several; the first one that it has if not given."""
     sees: Literal["decibels", "amplitude", "mfcc"] = "decibels"
     """What the network is given of the features, which are decibels from -80 on."""
     cepstral: int = 40
@@ -152,10 +153,10 @@ class Genre:
     def _genre(self, spec: Spec) -> tuple[int, controls.Choice]:
         """Which column of the labels is learnt, and what it is. Raises ValueError where there is none."""
         for column, label in enumerate(spec.labels):
-            if label.name == self.label and isinstance(label, controls.Choice):
+            if isinstance(label, controls.Choice) and self.label in ("", label.name):
                 return column, label
         choices = ", ".join(label.name for label in spec.labels if isinstance(label, controls.Choice)) or "none"
-        raise ValueError(f"model.label={self.label}: the data has no such choice; those that it has: {choices}")
+        raise ValueError(f"model.label={self.label}: the data has no such choice to learn; its choices: {choices}")
 
     def _networks(self, spec: Spec) -> tuple[Body, Head]:
         if len(spec.shape) != 2:
@@ -179,9 +180,7 @@ class Genre:
         if not out.size:
             raise ValueError(f"model.kernels: nothing is left of {spec.shape} after {len(self.widths)} blocks")
         last = head.init(second, jnp.zeros(out.shape), train=False)
-        return {
-            "genre": {name: {"body": own[name], "head": last[name]} for name in ("params", "batch_stats")}
-        }
+        return {"genre": {name: {"body": own[name], "head": last[name]} for name in ("params", "batch_stats")}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """One player, descending the cross-entropy."""
@@ -204,7 +203,7 @@ class Genre:
         hide, drop = jax.random.split(rng)
         x = features
         if train and self.masks:
-            x = _masked(x, hide, self.masks)
+            x = hide_stripes(x, hide, count=self.masks, share=_MASKED)
         for name, network in (("body", body), ("head", head)):
             given = {"params": own["params"][name], "batch_stats": own["batch_stats"][name]}
             rngs = {"dropout": drop}
@@ -291,18 +290,3 @@ class Genre:
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
         """float32 [count, *spec.shape]: `content` in the style of `style`, which both must be given."""
         return self.transfer(variables, rng, settings, spec).features
-
-
-def _masked(features: Array, rng: Array, count: int) -> Array:
-    """Clips [batch, frames, bins] of which `count` stripes of frames and of bins are at the clip's mean."""
-    hidden = jnp.zeros(features.shape, bool)
-    for number in range(count):
-        for axis in (1, 2):
-            keys = jax.random.split(jax.random.fold_in(rng, 2 * number + axis), 2)
-            size, batch = features.shape[axis], (len(features), 1)
-            width = jax.random.uniform(keys[0], batch) * _MASKED * size
-            first = jax.random.uniform(keys[1], batch) * (size - width)
-            place = jnp.arange(size)
-            stripe = (place >= first) & (place < first + width)
-            hidden |= jnp.expand_dims(stripe, 3 - axis)
-    return jnp.where(hidden, jnp.mean(features, axis=(1, 2), keepdims=True), features)
