@@ -44,9 +44,7 @@ smoke = dataclasses.replace(
     experiment,
     data=Tones(clips=8, validation_clips=4),
     features=LogMel(sample_rate=8_000, frames=32, n_fft=512, hop_length=256, n_mels=16, n_iter=2),
-    model=dataclasses.replace(
-        experiment.model, cepstral=8, widths=(4, 4), kernels=(3, 2), strides=(2, 2), hidden=8
-    ),
+    model=dataclasses.replace(experiment.model, cepstral=8, widths=(4, 4), kernels=(3, 2), strides=(2, 2), hidden=8),
     optimisers={"genre": Adam(rate=1e-2)},
     batch_size=8,
     steps=2,

@@ -3,9 +3,9 @@
     python train.py configs/genre_original.py --data.path GTZAN --workdir runs/genre_original
     python sample.py runs/genre_original --count 1 --set content=a.mp3 style=b.ogg
 
-Its rate is halved where two epochs of GTZAN, 169 steps each, gain less than 0.005, and not the 0.05 of its text: its own
-log says so. 25 of 384 bands are narrower than a bin of 1024 samples and always empty; a warning says that too. It was
-split by segment (--data.split segment): what it held out, 82.3 % of which was right, was of tracks that it knew.
+Its rate is halved where two epochs of GTZAN, 169 steps each, gain less than 0.005, and not the 0.05 of its text: its
+own log says so. 25 of 384 bands are narrower than a bin of 1024 samples and always empty; a warning says that too. It
+was split by segment (--data.split segment): what it held out, 82.3 % of which was right, was of tracks that it knew.
 """
 
 import dataclasses
@@ -45,9 +45,7 @@ smoke = dataclasses.replace(
     experiment,
     data=Tones(clips=8, validation_clips=4),
     features=LogMel(sample_rate=8_000, frames=32, n_fft=512, hop_length=256, n_mels=16, n_iter=2),
-    model=dataclasses.replace(
-        experiment.model, widths=(4, 4), kernels=(2, 2), strides=(2, 1), hidden=8
-    ),
+    model=dataclasses.replace(experiment.model, widths=(4, 4), kernels=(2, 2), strides=(2, 1), hidden=8),
     optimisers={"genre": Adam(rate=1e-2)},
     batch_size=8,
     steps=2,

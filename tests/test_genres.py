@@ -1,4 +1,4 @@
-"""Genres from the real layouts of GTZAN and FMA and from plain folders: what is found, how it splits, what is refused."""
+"""Genres from the real layouts of GTZAN and FMA and from plain folders: what is found, and how it splits."""
 
 import numpy as np
 import pytest

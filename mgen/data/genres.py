@@ -56,7 +56,7 @@ class Genres(AtRms):
     """Only these; all if none is named."""
     split: Literal["track", "segment"] = "track"
     """What lies whole on one side of the split. By segment, as the original did it, what is held out is of tracks that
-    were trained on: its accuracy is that of a memory. FMA's tracks lie as tracks.csv says, and its test set is unused."""
+    were trained on: its accuracy is that of a memory. FMA's tracks lie as tracks.csv says; its test set is unused."""
     crop: Literal["grid", "random"] = "grid"
     """Segments of training: those that follow each other, or as many from anywhere in the track."""
     validation_fraction: float = 0.1
@@ -168,8 +168,8 @@ def _fma_tracks(table: pathlib.Path, subset: str) -> dict[int, _Known] | None:
 class GenresCorpus:
     """Opened `Genres`: segments by number, in the order of files and of time.
 
-    A track's last piece is a segment, zero-padded, if it is at least half of one; so GTZAN's tracks, of which few are 30
-    s to the sample, have six of 431 frames each. A track shorter than a segment is one, zero-padded.
+    A track's last piece is a segment, zero-padded, if it is at least half of one; so GTZAN's tracks, of which few have
+    30 s to the sample, have six of 431 frames each. A track shorter than a segment is one, zero-padded.
     """
 
     def __init__(
@@ -186,7 +186,8 @@ class GenresCorpus:
             split: [place for place, own in zip(segments, side, strict=True) if own == split]
             for split in ("train", "validation")
         }
-        lines = [found.report, f"  segments of {samples} samples ({samples / sample_rate:.2f} s), split by {data.split}:"]
+        length = f"{samples} samples ({samples / sample_rate:.2f} s)"
+        lines = [found.report, f"  segments of {length}, split by {data.split}:"]
         for index, genre in enumerate(genres):
             words = []
             for split, items in self._items.items():
@@ -196,7 +197,7 @@ class GenresCorpus:
         if unused := sum(one == "" for one in side):
             lines.append(f"    not used: {unused} of the test set")
         self.report = printable("\n".join(lines))
-        told = ascii([fingerprint(found.files), [(genres[index], side) for index, side in zip(self._genre, known, strict=True)]])
+        told = ascii([fingerprint(found.files), [tuple(one) for one in known]])
         self.fingerprint = hashlib.sha256(told.encode("ascii")).hexdigest()[:16]
 
     def _segments(self, file: File) -> int:

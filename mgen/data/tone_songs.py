@@ -10,7 +10,7 @@ import numpy as np
 
 from mgen import audio
 from mgen.data import DataError
-from mgen.data.tones import KEYS, GENRES, STEMS, render
+from mgen.data.tones import GENRES, KEYS, STEMS, render
 
 #: What of its stems each section plays, as a share of the song's own levels, in the order of `STEMS`.
 SECTIONS = {

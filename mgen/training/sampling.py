@@ -49,7 +49,11 @@ def generate(
     rng = jax.random.key(seed)
     seen = listened(experiment, spec, variables, settings)
     for knob in experiment.model.controls(spec):
-        if isinstance(knob, controls.Clip) and knob.needed and (knob.name not in seen or not all(seen[knob.name].given)):
+        if (
+            isinstance(knob, controls.Clip)
+            and knob.needed
+            and (knob.name not in seen or not all(seen[knob.name].given))
+        ):
             raise audio.AudioError(f"{knob.name}=", f"{knob.help}: give a sound file, as in {knob.name}=a.wav")
     rows = len(jax.tree.leaves(seen)[0])
     if rows % windows:

@@ -1,4 +1,4 @@
-"""Between two steps: what validations found is told to those optimisers that go by it, and what rates they then have."""
+"""Between two steps: what validations found is told to those optimisers that go by it, and the rates they then have."""
 
 from __future__ import annotations
 
