@@ -222,6 +222,17 @@ class Listening(Model, Protocol):
 
 
 @runtime_checkable
+class Elastic(Model, Protocol):
+    """A model of which a sound may have any length, made at once and so without seams.
+
+    Its `sample` then goes by the shape of the `Spec` that it is given, and not by the one that it was trained with.
+    """
+
+    any_length: bool
+    """True."""
+
+
+@runtime_checkable
 class Fitted(Model, Protocol):
     """A model that looks at clips before the first step, to begin from what they have in common.
 

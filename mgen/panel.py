@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mgen.controls import Choice, Clip, Control, Settings, Slider, Switch, few_digits
+from mgen.controls import Choice, Clip, Clips, Control, Settings, Slider, Switch, few_digits
 
 
 def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float | str]:
@@ -91,6 +91,17 @@ def settle(
             row |= {switches[i]: level for i, level in zip(on, (1.0, few_digits(rng.uniform(0.2, 1.0))), strict=False)}
         rows.append(row | dict(fixed))
     return _settings(controls, rows)
+
+
+def lacking(controls: Sequence[Control], settings: Settings) -> Clip | None:
+    """The first clip that is needed and that not every sound is given, as texts or as `controls.Clips`."""
+    for control in controls:
+        if isinstance(control, Clip) and control.needed:
+            values = settings.get(control.name)
+            given = values.given if isinstance(values, Clips) else values is not None and np.asarray(values) != ""
+            if not np.all(given):
+                return control
+    return None
 
 
 def caption(values: Mapping[str, float | str]) -> str:

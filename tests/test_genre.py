@@ -8,6 +8,7 @@ import runpy
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mgen import audio, controls
@@ -16,7 +17,10 @@ from mgen.controls import Choice, Slider
 from mgen.features import LogMel
 from mgen.models import style
 from mgen.models.genre import Genre
-from mgen.training.sampling import generate
+from mgen.studio.player import Player
+from mgen.training.checkpoint import Loaded
+from mgen.training.sampling import generate, lengthened
+from mgen.training.step import create_state
 from tests import toys
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -206,6 +210,16 @@ def test_a_missing_clip_is_one_clear_line(tmp_path):
             generate(experiment(), SPEC, learnt()[0], asked, seed=0)
 
 
+def test_the_studio_asks_for_a_sound(tmp_path):
+    state = create_state(learnt()[0], {"genre": optax.sgd(0.1)})
+    player = Player(Loaded(experiment(), SPEC, state, 0), tmp_path)
+    with pytest.raises(ValueError, match=r"^content: the music that is kept: choose a sound$"):
+        player.check({"style": "b.wav"})
+    player.check({"style": "b.wav", "content": "a.wav"})
+    content = player.describe()["controls"][0]
+    assert content["kind"] == "clip" and content["needed"]
+
+
 def test_plays_what_is_given(tmp_path):
     rng = np.random.default_rng(0)
     asked = toys.settings(MODEL, SPEC, 1, iterations=2)
@@ -214,6 +228,22 @@ def test_plays_what_is_given(tmp_path):
         asked[name] = np.array([str(tmp_path / f"{name}.wav")], object)
     made = generate(experiment(), SPEC, learnt()[0], asked, seed=0)
     assert made.shape == (1, 23 * 256) and np.isfinite(made).all() and np.std(made) > 1e-3
+
+
+def test_longer_sounds_are_asked_for_by_their_seconds(tmp_path):
+    rng = np.random.default_rng(0)
+    asked = toys.settings(MODEL, SPEC, 1, iterations=1)
+    for name in ("content", "style"):
+        audio.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(20_000), sample_rate=8_000)
+        asked[name] = np.array([str(tmp_path / f"{name}.wav")], object)
+    longer, spec = lengthened(experiment(), SPEC, 2.0)
+    assert spec.shape == (63, 16)  # 2 s are 62.5 hops of 256 samples
+    made = generate(longer, spec, learnt()[0], asked, seed=0)
+    assert made.shape == (1, 62 * 256) and np.std(made[0, -2_000:]) > 1e-3
+    with pytest.raises(ValueError, match=r"ToyModel makes sounds of 0\.736 s and of no other length"):
+        lengthened(dataclasses.replace(experiment(), model=toys.ToyModel()), SPEC, 2.0)
+    with pytest.raises(ValueError, match=r"features\.frames"):
+        lengthened(experiment(), SPEC, -1.0)
 
 
 @pytest.mark.parametrize(

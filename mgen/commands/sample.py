@@ -37,6 +37,8 @@ class Arguments:
     """Of what is drawn, of the model's noise and of the phase; 0 if not given."""
     out: pathlib.Path | None = None
     """Folder of the wav and png files; WORKDIR/samples if not given."""
+    seconds: float | None = None
+    """Length of the sounds, where the model can make any (style transfer); that of a clip if not given."""
     channels: int | None = None
     """1 or 2: stereo is widened from the mono sound; 1 if not given."""
     step: int | None = None
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
     from mgen.commands.arguments import UsageError
     from mgen.contracts import Joinable
     from mgen.training.checkpoint import load
-    from mgen.training.sampling import generate
+    from mgen.training.sampling import generate, lengthened
     from mgen.training.step import averaged
 
     logging.basicConfig(format="%(message)s")
@@ -82,11 +84,18 @@ def main(arguments: Sequence[str], *, program: str) -> None:
                 settings = _followed(knobs, settings, [panel.parse(knobs, group.split("\n")) for group in asked.then])
     except ValueError as error:
         raise UsageError(str(error)) from error
-    features = loaded.experiment.features
+    seconds = asked.seconds if again is None else again.get("seconds")
+    experiment, spec = loaded.experiment, loaded.spec
+    if seconds is not None:
+        try:
+            experiment, spec = lengthened(experiment, spec, seconds)
+        except ValueError as error:
+            raise UsageError(f"--seconds {seconds:g}: {error}") from error
+    features = experiment.features
     if windows > 1 and not isinstance(features, Joinable):
         raise UsageError(f"--then: clips of {type(features).__name__} cannot be joined to a longer sound")
 
-    waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=seed, windows=windows)
+    waves = generate(experiment, spec, averaged(loaded.state), settings, seed=seed, windows=windows)
     out = asked.out or asked.workdir / "samples"
     sample_rate = features.sample_rate
     made = []
@@ -101,6 +110,7 @@ def main(arguments: Sequence[str], *, program: str) -> None:
         made.append({"file": f"{stem.name}.wav", "settings": first} | ({"then": rest} if rest else {}))
         print(f"{stem}.wav  {title}")
     about = {"workdir": str(asked.workdir), "step": loaded.step, "seed": seed, "channels": channels, "samples": made}
+    about |= {} if seconds is None else {"seconds": seconds}
     (out / "samples.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
@@ -147,10 +157,10 @@ def _again(asked: Arguments) -> dict[str, Any]:
     from mgen.commands.arguments import UsageError
 
     said = asked.assignments or asked.then or asked.vary
-    if said or any(value is not None for value in (asked.count, asked.seed, asked.step, asked.channels)):
+    if said or any(value is not None for value in (asked.count, asked.seed, asked.step, asked.channels, asked.seconds)):
         raise UsageError(
-            "--settings: the file says all of --set, --then, --vary, --count, --seed, --step and --channels; "
-            "leave them out"
+            "--settings: the file says all of --set, --then, --vary, --count, --seed, --seconds, --step and --channels"
+            "; leave them out"
         )
     try:
         about = json.loads(asked.settings.read_text())
@@ -158,6 +168,8 @@ def _again(asked: Arguments) -> dict[str, Any]:
         whole = len({len(row) for row in rows}) == 1 and all(isinstance(one, dict) for row in rows for one in row)
         if not whole or type(about["seed"]) is not int or type(about["step"]) is not int or about["seed"] < 0:
             raise ValueError("seed, step or samples are wrong")
+        if not isinstance(about.get("seconds", 1.0), (int, float)):
+            raise ValueError("seconds is no number")
         if about.get("channels", 1) not in (1, 2):
             raise ValueError("channels is neither 1 nor 2")
     except OSError as error:

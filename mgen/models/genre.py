@@ -108,6 +108,8 @@ class Head(nn.Module):
 class Genre:
     """Classifier of a clip's genre (system 004), whose layers say what a style is."""
 
+    any_length = True  # of a transfer; a genre is told from whole clips
+
     label: str = ""
     """Label of the data that is learnt, a choice of several; the first one that it has if not given."""
     sees: Literal["decibels", "amplitude", "mfcc"] = "decibels"
@@ -161,9 +163,7 @@ class Genre:
     def _networks(self, spec: Spec) -> tuple[Body, Head]:
         if len(spec.shape) != 2:
             raise ValueError(f"features: a genre is told from [frames, bins], got the shape {spec.shape}")
-        body = Body(
-            self.sees, self.cepstral, self.widths, self.kernels, self.strides, self.padded, momentum=self.momentum
-        )
+        body = Body(self.sees, self.cepstral, self.widths, self.kernels, self.strides, self.padded, self.momentum)
         genres = len(self._genre(spec)[1].options)
         return body, Head(genres, self.hidden, self.dropout, self.over_time, self.momentum)
 

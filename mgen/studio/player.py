@@ -87,8 +87,9 @@ class Player:
         return {knob.name: knob.show(start[knob.name]) for knob in self.knobs}
 
     def check(self, values: Mapping[str, object]) -> None:
-        """Raises ValueError for a control or a value that there is not."""
-        panel.settings_of(self.knobs, [values])
+        """Raises ValueError for a control or a value that there is not, and where a sound is needed."""
+        if lacks := panel.lacking(self.knobs, panel.settings_of(self.knobs, [values])):
+            raise ValueError(f"{lacks.name}: {lacks.help}: choose a sound")
 
     def play(self, values: Mapping[str, object], *, seed: int, draft: bool) -> Sound:
         """Makes a sound.

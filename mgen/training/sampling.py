@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -13,7 +14,19 @@ import jax
 import numpy as np
 
 from mgen import audio, controls, panel, parallel
-from mgen.contracts import Control, Joinable, Levelled, Listening, Model, Settings, Spec, Variables, Warped, Windowed
+from mgen.contracts import (
+    Control,
+    Elastic,
+    Joinable,
+    Levelled,
+    Listening,
+    Model,
+    Settings,
+    Spec,
+    Variables,
+    Warped,
+    Windowed,
+)
 from mgen.training.experiment import Experiment
 
 _AT_ONCE = 64  # sounds that a model makes together
@@ -48,13 +61,8 @@ def generate(
         raise ValueError(f"clips of {type(features).__name__} cannot be joined to a longer sound")
     rng = jax.random.key(seed)
     seen = listened(experiment, spec, variables, settings)
-    for knob in experiment.model.controls(spec):
-        if (
-            isinstance(knob, controls.Clip)
-            and knob.needed
-            and (knob.name not in seen or not all(seen[knob.name].given))
-        ):
-            raise audio.AudioError(f"{knob.name}=", f"{knob.help}: give a sound file, as in {knob.name}=a.wav")
+    if lacks := panel.lacking(experiment.model.controls(spec), seen):
+        raise audio.AudioError(f"{lacks.name}=", f"{lacks.help}: give a sound file, as in {lacks.name}=a.wav")
     rows = len(jax.tree.leaves(seen)[0])
     if rows % windows:
         raise ValueError(f"settings: {rows} are no whole sounds of {windows} windows")
@@ -72,6 +80,22 @@ def generate(
     return heard(
         experiment, waves, labels_asked(spec, jax.tree.map(lambda values: values[::windows], seen), len(waves))
     )
+
+
+def lengthened(experiment: Experiment, spec: Spec, seconds: float) -> tuple[Experiment, Spec]:
+    """An experiment and its spec for sounds of another length than a clip's, to the nearest frame.
+
+    Raises:
+      ValueError: its model makes clips and nothing else, or the length is none.
+    """
+    features = experiment.features
+    if not (isinstance(experiment.model, Elastic) and isinstance(features, Joinable)):
+        length = f"{features.samples / features.sample_rate:.3g} s"
+        raise ValueError(f"{type(experiment.model).__name__} makes sounds of {length} and of no other length")
+    clip = features.samples / features.sample_rate
+    frames = round(seconds / clip * (features.frames - 1)) + 1 if 0 < seconds < float("inf") else 0
+    longer: Any = dataclasses.replace(features, frames=frames)  # which refuses what is too short
+    return dataclasses.replace(experiment, features=longer), dataclasses.replace(spec, shape=tuple(longer.shape))
 
 
 def heard(experiment: Experiment, waves: np.ndarray, columns: np.ndarray) -> np.ndarray:
