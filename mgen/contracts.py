@@ -240,6 +240,18 @@ class Continuing(Model, Protocol):
 
 
 @runtime_checkable
+class Elastic(Model, Protocol):
+    """A model of which a sound may have any length, made at once and so without seams, and clips that are given too.
+
+    Its `sample` goes by the shape of the `Spec` that it is given, and not by the one that it was trained with. It has a
+    control `seconds`, as models that are `Continuing` have.
+    """
+
+    any_length: bool
+    """True."""
+
+
+@runtime_checkable
 class Fitted(Model, Protocol):
     """A model that looks at clips before the first step, to begin from what they have in common.
 

@@ -125,6 +125,9 @@ def _hats(column: Array, places: np.ndarray) -> Array:
     return (1 - abs(column[:, None] - places.astype(np.float32))).clip(0)
 
 
+_MOST_SECONDS = 600.0
+
+
 def few_digits(value: float) -> float:
     """A number as a person would type it, to four digits."""
     return float(f"{value:.4g}")
@@ -156,6 +159,8 @@ class Clip(Aside):
 
     name: str
     help: str = ""
+    needed: bool = False
+    """Whether there is nothing to be made without one; `sampling` then refuses, and the model need not ask."""
 
     default = ""
 
@@ -184,6 +189,11 @@ Settings = Mapping[str, Any]
 def variety(help: str) -> AsideSlider:
     """How far from the middle a model draws what it is not told: not at all at 0, as in training at 1."""
     return AsideSlider("variety", 0.0, 1.5, 1.0, help=help)
+
+
+def seconds() -> AsideSlider:
+    """How long a sound is to be, of a model that can make any length."""
+    return AsideSlider("seconds", 0.0, _MOST_SECONDS, 0.0, "s", help="of sound; 0 is as long as a clip")
 
 
 def two_clips() -> tuple[Control, ...]:

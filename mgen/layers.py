@@ -117,3 +117,26 @@ class Perceptron(nn.Module):
             x = GatedBlock()(x)
         kernel = nn.initializers.normal(self.spread / math.sqrt(self.width))
         return nn.Dense(self.outputs, kernel_init=kernel)(nn.LayerNorm()(x))
+
+
+def hide_stripes(features: Array, rng: Array, *, count: int, share: float) -> Array:
+    """Clips, float32 [batch, frames, bins], of which `count` stripes of frames and of bins are at the clip's mean.
+
+    Args:
+      features: clips; each is given stripes of its own.
+      rng: draws where they are, and how wide.
+      count: of each kind.
+      share: of the frames, or bins, that one stripe hides at most.
+
+    Reference: Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
+    """
+    hidden = jnp.zeros(features.shape, bool)
+    for number in range(count):
+        for axis in (1, 2):
+            keys = jax.random.split(jax.random.fold_in(rng, 2 * number + axis), 2)
+            size, each = features.shape[axis], (len(features), 1)
+            width = jax.random.uniform(keys[0], each) * share * size
+            first = jax.random.uniform(keys[1], each) * (size - width)
+            place = jnp.arange(size)
+            hidden |= jnp.expand_dims((place >= first) & (place < first + width), 3 - axis)
+    return jnp.where(hidden, jnp.mean(features, axis=(1, 2), keepdims=True), features)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mgen.controls import Choice, Clip, Control, Settings, Slider, Switch, few_digits
+from mgen.controls import Choice, Clip, Clips, Control, Settings, Slider, Switch, few_digits
 
 
 def parse(controls: Sequence[Control], assignments: Sequence[str]) -> dict[str, float | str]:
@@ -93,6 +93,17 @@ def settle(
     return _settings(controls, rows)
 
 
+def lacking(controls: Sequence[Control], settings: Settings) -> Clip | None:
+    """The first clip that is needed and that not every sound is given, as texts or as `controls.Clips`."""
+    for control in controls:
+        if isinstance(control, Clip) and control.needed:
+            values = settings.get(control.name)
+            given = values.given if isinstance(values, Clips) else values is not None and np.asarray(values) != ""
+            if not np.all(given):
+                return control
+    return None
+
+
 def caption(values: Mapping[str, float | str]) -> str:
     """Settings in one line, what is off or none left out: `pattern=house drums=1 bass=0.5`."""
     return " ".join(
@@ -124,5 +135,5 @@ def describe(control: Control) -> str:
         case Choice():
             what = f"one of {', '.join(control.options)}, default {control.options[control.default]}"
         case Clip():
-            what = "a sound file, default none"
+            what = "a sound file, " + ("which is needed" if control.needed else "default none")
     return f"{control.name}: {what}" + (f". {control.help}" if control.help else "")

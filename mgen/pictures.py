@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,3 +51,33 @@ def spectrogram(path: pathlib.Path, wave: np.ndarray, *, sample_rate: int, title
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         figure.savefig(path)
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def confusion(path: pathlib.Path, counts: np.ndarray, names: Sequence[str], *, title: str = "") -> None:
+    """Draws which class was taken for which as a PNG: shares of each row in colour, and the counts as numbers.
+
+    Args:
+      path: the PNG to write; its folder is made.
+      counts: int [classes, classes], the truth by row.
+      names: of the classes.
+      title: printed above it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.0 + 0.5 * len(names)
+    figure = Figure(figsize=(side + 0.6, side), dpi=100, layout="constrained")
+    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    for row, column in np.ndindex(counts.shape):
+        if counts[row, column]:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=8)
+    places = range(len(names))
+    axes.set_xticks(places, names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(places, names, fontsize=8)
+    axes.set(xlabel="taken for", ylabel="is")
+    axes.set_title(title, fontsize=8, wrap=True, parse_math=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.print_figure(path)

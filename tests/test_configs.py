@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from mgen import controls, panel, parallel
+from mgen import audio, controls, panel, parallel
 from mgen.contracts import Fitted, Listening, Spec
 from mgen.data.loader import batches
 from mgen.training.checkpoint import digest, load
@@ -38,6 +38,17 @@ def test_is_a_card_an_experiment_and_a_smoke_twin(path):
         assert from_json(to_json(found[name])) == found[name]
 
 
+def needed(knobs, folder) -> dict[str, str]:
+    """Sound files for those controls without which nothing is made."""
+    given = {}
+    for number, knob in enumerate(knobs):
+        if isinstance(knob, controls.Clip) and knob.needed:
+            given[knob.name] = str(folder / f"{knob.name}.wav")
+            wave = 0.1 * np.random.default_rng(number).standard_normal(8_000).astype(np.float32)
+            audio.write(given[knob.name], wave, sample_rate=8_000)
+    return given
+
+
 @each_config
 def test_smoke_trains_samples_saves_and_restores(path, tmp_path):
     experiment = runpy.run_path(str(path))["smoke"]
@@ -47,7 +58,7 @@ def test_smoke_trains_samples_saves_and_restores(path, tmp_path):
     assert loaded.experiment == experiment
     knobs = loaded.experiment.model.controls(loaded.spec)
     assert knobs
-    settings = panel.settle(knobs, {}, count=3, rng=np.random.default_rng(0), vary=True)
+    settings = panel.settle(knobs, needed(knobs, tmp_path), count=3, rng=np.random.default_rng(0), vary=True)
     waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=1)
     assert waves.shape == (3, experiment.features.samples)
     assert np.isfinite(waves).all()
@@ -94,13 +105,17 @@ def test_full_size_is_consistent(path):
     model = experiment.model
     knobs = model.controls(spec)
     plain = panel.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=False)
-    clips = [knob.name for knob in knobs if isinstance(knob, controls.Clip)]
+    clips = [knob for knob in knobs if isinstance(knob, controls.Clip)]
 
     def sample(variables, with_clips):
         heard = np.zeros((2, *spec.shape), np.float32)
         if isinstance(model, Listening):
             heard = model.listen(variables, heard, spec)
-        given = {name: controls.Clips(heard, np.array([True, False])) for name in clips if with_clips}
+        given = {
+            knob.name: controls.Clips(heard, np.array([True, knob.needed]))
+            for knob in clips
+            if with_clips or knob.needed
+        }
         return model.sample(variables, jax.random.key(0), plain | given, spec)
 
     for with_clips in (False, True):

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "metrics": {"arrays", "dsp"},
     "evaluation": {"arrays", "contracts", "controls", "parallel", "audio", "dsp", "pictures", "metrics", "training"},
     "training": {"arrays", "contracts", "controls", "panel", "parallel", "audio", "pictures", "metrics", "data"},
-    "studio": {"audio", "controls", "panel", "dsp", "training"},
+    "studio": {"audio", "contracts", "controls", "panel", "dsp", "training"},
     "commands": {
         "arrays",
         "contracts",

@@ -22,7 +22,7 @@ class Arguments:
     tempo: tuple[float, float] = (118.0, 132.0)
     """Slowest and fastest, beats a minute."""
     pattern: tuple[str, ...] = ("house",)
-    """Grooves, taken in turn: house, lofi, breakbeat."""
+    """Grooves, taken in turn: house, lofi, breakbeat, techno, reggae, ambient, bossa, rock."""
     seed: int = 0
     """Other songs."""
     sample_rate: int = 22_050

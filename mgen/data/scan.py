@@ -66,6 +66,7 @@ def scan(
     sample_rate: int,
     limit: int = 0,
     counts: Callable[[File], bool] = lambda file: True,
+    wanted: Callable[[str], bool] = lambda name: True,
 ) -> Scan:
     """Finds and decodes the sound files of a tree in name order; hidden files and folders are passed by.
 
@@ -74,9 +75,10 @@ def scan(
       sample_rate: Hz, at which the files are decoded into the cache.
       limit: stop at this many usable files; 0 is all.
       counts: whether a usable file counts towards the limit.
+      wanted: whether a sound file is to be looked at, by its name; others are as if they were not there.
 
     Raises:
-      DataError: there is no such folder, it holds no sound files, or all of them were rejected.
+      DataError: there is no such folder, it holds no sound files that are wanted, or all of them were rejected.
     """
     if not os.fspath(path):
         raise DataError("data.path is empty; give a folder of audio files: --data.path DIR")
@@ -87,7 +89,10 @@ def scan(
         raise _error(f"data.path={root}: is a file; give the folder that holds it: --data.path {root.parent}")
     names, refused = [], {}
     _walk(root, "", frozenset(), names, refused)
-    found = sorted(name for name in names if _suffix(name) in audio.SUFFIXES)
+    sounds = sorted(name for name in names if _suffix(name) in audio.SUFFIXES)
+    found = [name for name in sounds if wanted(name)]
+    if sounds and not found:
+        raise _error(f"data.path={root}: none of {len(sounds)} audio files, such as {sounds[0]}, is one that is wanted")
     if not found:
         others = collections.Counter(_suffix(name) or "no suffix" for name in names)
         held = ", ".join(f"{suffix} x {count}" for suffix, count in others.most_common(8)) or "no files"

@@ -10,7 +10,7 @@ import numpy as np
 
 from mgen import audio
 from mgen.data import DataError
-from mgen.data.tones import KEYS, PATTERNS, STEMS, render
+from mgen.data.tones import GENRES, KEYS, STEMS, render
 
 #: What of its stems each section plays, as a share of the song's own levels, in the order of `STEMS`.
 SECTIONS = {
@@ -66,7 +66,7 @@ def render_songs(
         ("sample_rate", sample_rate, sample_rate >= 8000, "8000 or more"),
         ("tempo", tempo, 40 <= low <= high <= 240, "a slowest and a fastest of 40 to 240, a whole number between them"),
         ("seed", seed, seed >= 0, "0 or more"),
-        ("pattern", tuple(patterns), set(patterns) <= set(PATTERNS) and patterns, f"some of {', '.join(PATTERNS)}"),
+        ("pattern", tuple(patterns), set(patterns) <= set(GENRES) and patterns, f"some of {', '.join(GENRES)}"),
     ):
         if not good:
             raise DataError(f"{name}={value}: expected {expected}")

@@ -11,15 +11,18 @@ import numpy as np
 from mgen.controls import Choice, Settings, Slider
 from mgen.data import DataError
 from mgen.data import tones_synth as synth
+from mgen.data.grooves import GROOVES
 
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-PATTERNS = tuple(synth.GROOVES)
+#: Every groove, and those that `Tones` draws from if it is not told.
+GENRES = tuple(GROOVES)
+PATTERNS = ("house", "lofi", "breakbeat")
 STEMS = ("drums", "bass", "chords", "lead")
 #: Every factor in the order of the label columns.
 FACTORS = ("pattern", *STEMS, "brightness", "tempo", "key", "pitch")
 
 _VERSION = 1  # raise it when the same labels sound different
-_CHOICES = {"pattern": PATTERNS, "key": KEYS}
+_CHOICES = {"pattern": GENRES, "key": KEYS}
 _LIMITS = {**dict.fromkeys((*STEMS, "brightness"), (0.0, 1.0)), "tempo": (40.0, 240.0), "pitch": (36.0, 96.0)}
 _DEFAULTS = {**dict.fromkeys(STEMS, 0.8), "brightness": 0.6}
 _HELP = {
@@ -76,7 +79,7 @@ def render(
         else:
             _check_between(name, value, _LIMITS[name])
 
-    groove = synth.GROOVES[str(truth["pattern"])]
+    groove = GROOVES[str(truth["pattern"])]
     tonic, cutoff = KEYS.index(str(truth["key"])), cutoff_hz(float(truth["brightness"]))
     players = {
         "drums": lambda clock: synth.drum_stem(groove, clock),
@@ -96,10 +99,10 @@ def render(
 
 @dataclasses.dataclass(frozen=True)
 class Tones:
-    """Synthetic house, lo-fi and breakbeat whose every audible factor is a label, unless its range is one value."""
+    """Synthetic house, lo-fi and other genres whose every audible factor is a label, unless its range is one value."""
 
     pattern: tuple[str, ...] = PATTERNS
-    """Grooves to draw from: house, lofi, breakbeat."""
+    """Grooves to draw from: these, and techno, reggae, ambient, bossa and rock."""
     drums: tuple[float, float] = (0.0, 1.0)
     """Lowest and highest level of the drums, a linear gain from 0 to 1."""
     bass: tuple[float, float] = (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The instruments and grooves of `tones`: labels in, stems out, every function pure and numpy only.
+"""The instruments of `tones`, which play its `grooves`: labels in, stems out, every function pure and numpy only.
 
 Nothing here aliases: a pitched sound is a sum of harmonics below Nyquist, either one cycle read as a table (bass, lead)
 or a whole chord written into one spectrum and transformed back, which makes the number of partials free.
@@ -7,88 +7,18 @@ or a whole chord written into one spectrum and transformed back, which makes the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
-Events = tuple[tuple[float, float], ...]
+from mgen.data.grooves import Groove
 
-_MAJOR, _MINOR = (0, 2, 4, 7, 9), (0, 3, 5, 7, 10)  # pentatonic: no note of it fights any of the chords
 _TABLE = 2048
 #: The lead's phrase of two bars: beat, length in beats, semitones from the register before snapping to the scale.
 _PHRASE = (
     *((0.0, 0.8, 0), (1.0, 0.4, 3), (1.5, 0.4, 5), (2.0, 1.5, 2)),
     *((4.0, 0.8, 0), (5.0, 0.4, -3), (5.5, 0.4, -5), (6.0, 1.5, 0)),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Groove:
-    """What a pattern plays. Times and lengths are beats of a bar of four, pitches semitones above the tonic."""
-
-    scale: tuple[int, ...]  # of the lead
-    progression: tuple[tuple[int, ...], ...]  # one chord a bar, root first, the tonic's chord in the first bar
-    drums: Mapping[str, Events]  # sound -> (beat, velocity)
-    bass: Events  # (beat, length)
-    chords: Events  # (beat, length)
-    chord_gain: float = 1.0  # short notes need more to sound as loud as a pad
-    electric_piano: bool = False  # else detuned saws
-    attack_s: float = 0.004  # of the chords
-    decay_s: float = 0.3  # of the chords
-    swing: float = 0.5  # where the second half of a beat begins
-    hiss: float = 0.0
-
-
-def _even(step: float, *velocities: float, start: float = 0.0) -> Events:
-    """Hits every `step` beats of a bar, the velocities taken in turn."""
-    count = round((4 - start) / step)
-    return tuple((start + step * i, velocities[i % len(velocities)]) for i in range(count))
-
-
-GROOVES: dict[str, Groove] = {
-    "house": Groove(  # i7 VImaj7 IIImaj7 VII7, four on the floor, stabs between the beats
-        scale=_MINOR,
-        progression=((0, 3, 7, 10), (8, 0, 3, 7), (3, 7, 10, 2), (10, 2, 5, 8)),
-        drums={
-            "kick": _even(1, 1.0),
-            "clap": ((1, 1.0), (3, 1.0)),
-            "hat": _even(0.25, 0.5, 0.25, 0.0, 0.3),
-            "open_hat": _even(1, 0.8, start=0.5),
-        },
-        bass=((0.5, 0.4), (1.5, 0.4), (2.5, 0.2), (2.75, 0.2), (3.5, 0.4)),
-        chords=((0, 0.4), (0.5, 0.4), (1.5, 0.7), (2.5, 0.4), (3.5, 0.4)),
-        chord_gain=1.7,
-    ),
-    "lofi": Groove(  # Imaj7 vi7 ii7 V7, swung eighths, a soft kit on a dusty record
-        scale=_MAJOR,
-        progression=((0, 4, 7, 11), (9, 0, 4, 7), (2, 5, 9, 0), (7, 11, 2, 5)),
-        drums={
-            "soft_kick": ((0, 1.0), (1.5, 0.6), (2.5, 0.9)),
-            "rim": ((1, 1.0), (3, 1.0), (3.75, 0.3)),
-            "hat": _even(0.5, 0.6, 0.35),
-        },
-        bass=((0, 1.2), (1.5, 0.9), (2.5, 1.3)),
-        chords=((0, 1.4), (1.5, 2.3)),
-        chord_gain=1.4,
-        electric_piano=True,
-        decay_s=0.9,
-        swing=0.62,
-        hiss=0.006,
-    ),
-    "breakbeat": Groove(  # i7 VImaj7 iv7 v7, a broken kick and ghosted snares under a pad
-        scale=_MINOR,
-        progression=((0, 3, 7, 10), (8, 0, 3, 7), (5, 8, 0, 3), (7, 10, 2, 5)),
-        drums={
-            "kick": ((0, 1.0), (0.5, 0.8), (2.5, 0.9), (2.75, 0.6)),
-            "snare": ((1, 1.0), (1.75, 0.35), (2.25, 0.4), (3, 1.0), (3.75, 0.45)),
-            "hat": _even(0.5, 0.7, 0.5),
-        },
-        bass=((0, 0.7), (0.75, 0.5), (1.5, 0.9), (2.75, 1.1)),
-        chords=((0, 3.9),),
-        attack_s=0.08,
-        decay_s=3.0,
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +152,7 @@ def bass_stem(groove: Groove, clock: Clock, tonic: int, cutoff_hz: float) -> np.
         root = groove.progression[bar % len(groove.progression)][0]
         if root not in tones:
             midi = 33 + (tonic + root - 33) % 12
-            tones[root] = _cycle(midi, 1.3, cutoff_hz, longest, clock.sample_rate)
+            tones[root] = _cycle(midi, groove.bass_slope, cutoff_hz, longest, clock.sample_rate)
         samples = clock.length(groove.bass[event][1])
         shape = _envelope(samples, clock.sample_rate, attack_s=0.005, decay_s=0.5)
         _add(track, tones[root][:samples] * shape, start, 0.21 * velocity)
@@ -242,7 +172,7 @@ def lead_stem(groove: Groove, clock: Clock, tonic: int, cutoff_hz: float, pitch:
         if (midi, length) not in tones:
             samples = clock.length(length)
             shape = _envelope(samples, clock.sample_rate, attack_s=0.008, decay_s=0.4)
-            tones[midi, length] = shape * _cycle(midi, 1.5, cutoff_hz, samples, clock.sample_rate)
+            tones[midi, length] = shape * _cycle(midi, groove.lead_slope, cutoff_hz, samples, clock.sample_rate)
         _add(track, tones[midi, length], start, 0.22 * velocity)
     _add(track, track.copy(), clock.length(0.75), 0.25)
     return track
@@ -254,7 +184,9 @@ def _fm_harmonics(index: float) -> np.ndarray:
     return np.fft.rfft(np.sin(p + index * np.sin(p)))[1:40] / 64
 
 
-def chord_loops(midi: list[int], cutoff_hz: float, sample_rate: int, *, electric_piano: bool) -> np.ndarray:
+def chord_loops(
+    midi: list[int], cutoff_hz: float, sample_rate: int, *, electric_piano: bool, slope: float = 1.0
+) -> np.ndarray:
     """A chord as two loops that repeat without a seam, float32 [2, loop]: the lasting body and the bright attack.
 
     Every partial is rounded to the nearest bin of the loop, at most a fifth of a hertz, less than the detuning.
@@ -267,7 +199,7 @@ def chord_loops(midi: list[int], cutoff_hz: float, sample_rate: int, *, electric
             for voice, detune in enumerate(cents):
                 f = frequency(note + detune / 100)
                 n = np.arange(1, 1 + min(39 if electric_piano else 80, int(0.48 * sample_rate / f)))
-                level = _fm_harmonics(fm)[: len(n)] if electric_piano else 0.45 / n
+                level = _fm_harmonics(fm)[: len(n)] if electric_piano else 0.45 / n**slope
                 # Oscillators that all start at phase 0 would meet in one tall peak at every onset.
                 turn = np.exp(2j * np.pi * 0.381966 * (3 * number + voice) * n)
                 level = level * turn * _low_pass(n * f, opening * cutoff_hz, f)
@@ -284,7 +216,8 @@ def chord_stem(groove: Groove, clock: Clock, tonic: int, cutoff_hz: float) -> np
         chord, length = bar % len(groove.progression), groove.chords[event][1]
         if chord not in loops:
             midi = [55 + (tonic + offset - 55) % 12 for offset in groove.progression[chord]]
-            loops[chord] = chord_loops(midi, cutoff_hz, clock.sample_rate, electric_piano=groove.electric_piano)
+            timbre = {"electric_piano": groove.electric_piano, "slope": groove.chord_slope}
+            loops[chord] = chord_loops(midi, cutoff_hz, clock.sample_rate, **timbre)
         if (chord, length) not in sounds:
             samples = clock.length(length)
             times = {"attack_s": groove.attack_s, "release_s": 0.05}

@@ -43,7 +43,6 @@ _GUARDED, _LATELY = 2, 32.0  # neighbours to each side, and blocks, that are kep
 _LOUDEST = 4.0  # power that one block may have, beside what many may
 _MOST_GAIN = 2.0  # of a block that is too quiet
 _TRUST = 0.8  # in what is recalled, when it plays: what the mean of many pieces says is of no one piece
-_MOST_SECONDS = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +202,7 @@ class BlockLstm:
                 if self._recalls
                 else ()
             ),
-            controls.AsideSlider("seconds", 0.0, _MOST_SECONDS, 0.0, "s", help="of sound; 0 is as long as a clip"),
+            controls.seconds(),
             controls.AsideChoice(
                 "seed", ("left_out", "kept"), help="whether the sound begins with what it goes on from"
             ),

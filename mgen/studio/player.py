@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from mgen import audio, controls, dsp, panel
+from mgen.contracts import Elastic
 from mgen.training.checkpoint import Loaded
 from mgen.training.sampling import generate, listened
 from mgen.training.step import averaged
@@ -40,7 +41,10 @@ class Player:
         self.name, self.folder, self.step = folder.name, folder, loaded.step
         self._spec, self._experiment = loaded.spec, loaded.experiment
         self._variables = jax.device_put(averaged(loaded.state))
-        self.knobs = loaded.experiment.model.controls(loaded.spec)
+        model = loaded.experiment.model
+        # A sound that is given is kept as long as a clip, and so is what an elastic model makes of it here.
+        one_length = isinstance(model, Elastic)
+        self.knobs = [knob for knob in model.controls(loaded.spec) if not (one_length and knob.name == "seconds")]
         self.sample_rate, self.samples = loaded.experiment.features.sample_rate, loaded.experiment.features.samples
 
     @property
@@ -87,8 +91,9 @@ class Player:
         return {knob.name: knob.show(start[knob.name]) for knob in self.knobs}
 
     def check(self, values: Mapping[str, object]) -> None:
-        """Raises ValueError for a control or a value that there is not."""
-        panel.settings_of(self.knobs, [values])
+        """Raises ValueError for a control or a value that there is not, and where a sound is needed."""
+        if lacks := panel.lacking(self.knobs, panel.settings_of(self.knobs, [values])):
+            raise ValueError(f"{lacks.name}: {lacks.help}: choose a sound")
 
     def play(self, values: Mapping[str, object], *, seed: int, draft: bool) -> Sound:
         """Makes a sound.

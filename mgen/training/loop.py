@@ -10,7 +10,6 @@ import contextlib
 import json
 import math
 import pathlib
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -27,8 +26,11 @@ from mgen.training.clips import examples
 from mgen.training.experiment import Experiment, differences, to_json
 from mgen.training.health import Collapse, Watch
 from mgen.training.log import Log
+from mgen.training.optimisers import Told
 from mgen.training.sampling import generate
 from mgen.training.step import TrainState, averaged, create_state, encoder, make_step
+from mgen.training.stopping import stopping_signals
+from mgen.training.telling import rates, told
 from mgen.training.validation import Validation, means
 
 _ATTEMPTS = 3  # after a collapse, before a run gives up
@@ -89,7 +91,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
         (workdir / "experiment.json").write_text(json.dumps(to_json(experiment), indent=2) + "\n")
         (workdir / "data.txt").write_text(corpus.report + "\n", errors="backslashreplace")
     run = _Run(experiment, workdir, corpus, spec, losses, optimisers, checkpoints)
-    with _stopping() as stop, contextlib.closing(checkpoints):
+    with stopping_signals() as stop, contextlib.closing(checkpoints):
         while True:
             try:
                 return run(
@@ -129,6 +131,7 @@ class _Run:
         validate, watch, meter = self._validate, self._watch(), _Meter()
         # Another attempt sees other batches and other noise: the same would collapse again.
         seed = experiment.seed + 1_000_003 * len(self._collapses())
+        telling = any(isinstance(own, Told) for own in experiment.optimisers.values())
         stream = batches(self._corpus, "train", batch_size=experiment.batch_size, seed=seed, start=start)
         rng = jax.random.key(seed + 1)
         with contextlib.closing(log):
@@ -142,17 +145,16 @@ class _Run:
                 last = number == end or stopping
                 saving = number % experiment.checkpoint_every == 0 or last
                 if number % experiment.log_every == 0 or saving:  # also before saving: no state is kept unread
-                    rates = {
-                        f"{player}/rate": float(own.schedule(experiment.steps)(number - 1))
-                        for player, own in experiment.optimisers.items()
-                    }
                     numbers = meter.read(number)
-                    log.scalars(number, numbers | rates)
+                    log.scalars(number, numbers | rates(experiment, state))
                     watch.trained(number, numbers)
-                if validate.possible and (number % experiment.validate_every == 0 or number == end) and not stopping:
+                due = number % experiment.validate_every == 0
+                if validate.possible and (due or number == end) and (telling or not stopping):
                     numbers = validate(state)
                     log.scalars(number, numbers)
                     watch.validated(number, numbers)
+                    if due:  # and not at a mere end: a run that goes on from there would be told once more than others
+                        state = self._told(state, numbers)
                 if saving:
                     self._checkpoints.save(state, experiment, self._spec, self._corpus.fingerprint)
                 if experiment.preview_every and (number % experiment.preview_every == 0 or number == experiment.steps):
@@ -161,6 +163,12 @@ class _Run:
                     log.say(f"stopped at step {number}, saved in {self._workdir}; run the same command to go on")
                     raise KeyboardInterrupt
         return state
+
+    def _told(self, state: TrainState, numbers: Mapping[str, float]) -> TrainState:
+        try:
+            return told(self._experiment, state, numbers)
+        except ValueError as error:
+            raise TrainingError(str(error)) from error
 
     def _introduce(self, log: Log, start: int, end: int, resumed: bool) -> None:
         if not resumed:
@@ -277,24 +285,3 @@ def _preview(log: Log, experiment: Experiment, spec: Spec, state: TrainState) ->
     for index, wave in enumerate(waves):
         title = panel.caption(panel.shown(knobs, settings, index))
         log.sound(step, f"preview_{index}", wave, sample_rate=experiment.features.sample_rate, title=title)
-
-
-@contextlib.contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """Collects Ctrl-C and SIGTERM, so that a step is finished and saved first; a second one stops at once."""
-    caught: list[int] = []
-
-    def catch(number: int, frame: object) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    try:
-        before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where signals cannot be caught: nothing to collect
-        before = {}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

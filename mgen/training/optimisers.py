@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -18,6 +21,22 @@ class Optimiser(Protocol):
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """The transformation for a run of `steps` steps."""
+        ...
+
+
+@runtime_checkable
+class Told(Optimiser, Protocol):
+    """An optimiser that goes by what validations find. It is told between two steps, and the step knows nothing of it.
+
+    What it was told is in its state, so a run that is stopped and goes on trains the same.
+    """
+
+    def told(self, state: Any, numbers: Mapping[str, float]) -> Any:
+        """The state of its `build` after a validation. Raises ValueError where the numbers lack what it goes by."""
+        ...
+
+    def scale(self, state: Any) -> float:
+        """What the rates of its `schedule` are multiplied with now."""
         ...
 
 
@@ -118,3 +137,82 @@ class RmsProp:
     def build(self, steps: int) -> optax.GradientTransformation:
         """The step down, scaled."""
         return optax.rmsprop(self.schedule(steps), decay=self.decay, eps=1e-6)
+
+
+class PlateauState(NamedTuple):
+    """What `Plateau` remembers of the validations so far."""
+
+    scale: jax.Array  # float32: of the learning rate
+    best: jax.Array  # float32: the largest value so far, or minus the smallest
+    waited: jax.Array  # int32: validations since it was found, or since the rate last fell
+
+
+@dataclasses.dataclass(frozen=True)
+class Plateau(Adam):
+    """Adam whose rate falls each time that validations have stopped getting better (system 004).
+
+    Equal to Keras's ReduceLROnPlateau, told every `validate_every` steps in place of every epoch.
+    """
+
+    decay: Literal["cosine", "linear", "none"] = "none"
+    """How the rate falls all the same."""
+    warmup: int = 0
+    """Steps over which the rate rises to its peak."""
+    watch: str = "validation/genre/accuracy"
+    """Number of the validations that should get better."""
+    falls: bool = False
+    """Whether less is better, as of a loss."""
+    factor: float = 0.5
+    """What the rate is multiplied with."""
+    patience: int = 2
+    """Validations without a gain after which it falls."""
+    least_gain: float = 0.005
+    """By which the number must be better than the best so far to count as a gain."""
+
+    def __post_init__(self):
+        """Refuses what `Adam` does, a rate that would rise, and no patience."""
+        super().__post_init__()
+        for name, good, expected in (
+            ("factor", 0 < self.factor < 1, "more than 0 and less than 1"),
+            ("patience", self.patience >= 1, "1 or more"),
+            ("least_gain", 0 <= self.least_gain < math.inf, "0 or more"),
+        ):
+            if not good:
+                raise ValueError(f"optimisers.*.{name}: expected {expected}, got {getattr(self, name)}")
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Clipping, Adam, then the scale of what was told."""
+
+        def init(params: Any) -> PlateauState:
+            return PlateauState(jnp.float32(1), jnp.float32(-jnp.inf), jnp.int32(0))
+
+        def update(updates: Any, state: PlateauState, params: Any = None) -> tuple[Any, PlateauState]:
+            return jax.tree.map(lambda update: state.scale * update, updates), state
+
+        return optax.chain(super().build(steps), optax.GradientTransformation(init, update))
+
+    def told(self, state: Any, numbers: Mapping[str, float]) -> Any:
+        """The state after a validation.
+
+        A number that is NaN is no gain.
+
+        Raises:
+          ValueError: there is no number called `watch`; the message lists those that there are.
+        """
+        if self.watch not in numbers:
+            raise ValueError(f"optimisers.*.watch={self.watch}: expected one of {', '.join(sorted(numbers))}")
+        *rest, own = state
+        value = jnp.float32(-numbers[self.watch] if self.falls else numbers[self.watch])
+        better = value > own.best + self.least_gain
+        waited = jnp.where(better, 0, own.waited + 1)
+        out = waited >= self.patience
+        told = PlateauState(
+            scale=jnp.where(out, own.scale * self.factor, own.scale),
+            best=jnp.where(better, value, own.best),
+            waited=jnp.where(out, 0, waited),
+        )
+        return (*rest, told)
+
+    def scale(self, state: Any) -> float:
+        """What is left of the rate."""
+        return float(state[-1].scale)

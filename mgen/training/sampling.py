@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -16,6 +17,7 @@ from mgen import audio, controls, panel, parallel
 from mgen.contracts import (
     Continuing,
     Control,
+    Elastic,
     Joinable,
     Lasting,
     Levelled,
@@ -50,12 +52,11 @@ def generate(
         as those of `Windowed` data do, or an eighth.
 
     Returns:
-      float32 [count / windows, samples]; of a `Continuing` model, as long as the longest `seconds` that is asked for.
+      float32 [count / windows, samples]; where it can be, as long as the longest `seconds` that is asked for.
 
     Raises:
-      mgen.audio.AudioError: a clip that was given cannot be read.
-      ValueError: the features cannot be joined, or have a length of their own, or the settings are no multiple of
-        `windows`.
+      mgen.audio.AudioError: a clip that was given cannot be read, or one that is needed was not given.
+      ValueError: the features cannot be joined, or are of one length, or the settings are no multiple of `windows`.
     """
     features, duration_s = experiment.features, _duration_s(experiment.model, settings)
     if duration_s:
@@ -64,14 +65,20 @@ def generate(
         if not isinstance(features, Lasting):
             raise ValueError(f"seconds: clips of {type(features).__name__} are of one length; leave it at 0")
         features = features.lasting(duration_s)
+        if isinstance(experiment.model, Elastic):  # what it is given is as long as what it makes
+            experiment = dataclasses.replace(experiment, features=features)
+            spec = dataclasses.replace(spec, shape=tuple(features.shape))
     if windows > 1 and not isinstance(features, Joinable):
         raise ValueError(f"clips of {type(features).__name__} cannot be joined to a longer sound")
     rng = jax.random.key(seed)
     seen = listened(experiment, spec, variables, settings)
+    if lacks := panel.lacking(experiment.model.controls(spec), seen):
+        raise audio.AudioError(f"{lacks.name}=", f"{lacks.help}: give a sound file, as in {lacks.name}=a.wav")
     rows = len(jax.tree.leaves(seen)[0])
     if rows % windows:
         raise ValueError(f"settings: {rows} are no whole sounds of {windows} windows")
-    sample, made = _compiled(experiment.model, spec, features.shape[0] if duration_s else None), []
+    steps = features.shape[0] if duration_s and isinstance(experiment.model, Continuing) else None
+    sample, made = _compiled(experiment.model, spec, steps), []
     for window in range(windows):
         own = jax.tree.map(lambda values, window=window: values[window::windows], seen)
         made.append(_sampled(sample, variables, rng, own, rows // windows))
@@ -91,7 +98,8 @@ def generate(
 
 def _duration_s(model: Model, settings: Settings) -> float:
     """The longest sound that is asked for, or 0 where it is a clip's length."""
-    return float(np.max(settings["seconds"])) if isinstance(model, Continuing) and "seconds" in settings else 0.0
+    any_length = isinstance(model, (Continuing, Elastic)) and "seconds" in settings
+    return float(np.max(settings["seconds"])) if any_length else 0.0
 
 
 def heard(experiment: Experiment, waves: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -1,0 +1,202 @@
+"""Style transfer by descent (system 004): a sound that moves as one does, with the statistics in time of another.
+
+    content, style, target [frames, bins] of decibels -> layers [positions, channels]
+    loss = content_weight * how far the target's layers are from the content's, position by position
+         + style_weight * how far the target's means and Gram matrices are from the style's, wherever things happen
+
+The original took sums for Gram matrices, which grow with the length of a clip, and descended mel power, which has no
+bound: its only saved run diverges (4.9e10 to 7.2e24). Here they are means over positions, and every loss is a share of
+how far content and style are apart, so that no weight depends on length, level or layer. What is descended is decibels,
+within the range that the style has; an update that is not finite is refused.
+
+Besides those of a network there are four layers that nothing was trained for:
+
+    bands    the decibels themselves, a channel a band: which bands sound how loud, and together
+    motion   what is left of them without their mean over neighbouring bands and over time: how partials and hits move,
+             whatever the colour of the sound
+    timbre   their first cepstral coefficients (MFCC), which are colour and not pitch
+    texture  a convolution of random weights over a tenth of a second and all bands: what follows what
+
+Reference: Gatys, Ecker & Bethge, "Image style transfer using convolutional neural networks", CVPR 2016; Ulyanov &
+  Lebedev, "Audio texture synthesis and style transfer", 2016 (random weights, bands as channels); Grinstein et al.,
+  "Audio style transfer", ICASSP 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from mgen.arrays import EPSILON
+
+Array = jax.Array
+#: From one clip, float32 [frames, bins], to its layers by name, each [..., channels].
+Layers = Callable[[Array], Mapping[str, Array]]
+
+#: Layers that nothing was trained for, see above; all but the last cost next to nothing.
+FIXED = ("bands", "motion", "timbre", "texture")
+CHEAP = FIXED[:-1]
+STARTS = ("content", "style", "random", "zeros")
+
+_CEPSTRAL = 20  # coefficients of `timbre`
+_NEIGHBOURS = 1 / 10  # of all bands, whose mean `motion` takes away
+_LEAST = 0.01  # of the size of what is wanted: nearer to it the content is taken for the same
+_REACH, _FILTERS = 9, 192  # frames and channels of `texture`
+_B1, _B2, _SMALL = 0.9, 0.999, 1e-8  # of Adam
+
+
+class Transferred(NamedTuple):
+    """What `transfer` made of one pair."""
+
+    features: Array  # float32 [frames, bins]
+    before: Array  # float32: the loss at the start
+    after: Array  # float32: the loss at the end
+
+
+def cosine_basis(bins: int, count: int) -> np.ndarray:
+    """The first `count` vectors of the orthonormal DCT-II, float32 [bins, count]: decibels times it are MFCCs."""
+    angle = np.pi / bins * (np.arange(bins) + 0.5)[:, None] * np.arange(count)
+    basis = np.sqrt(2 / bins) * np.cos(angle)
+    basis[:, 0] /= np.sqrt(2)
+    return basis.astype(np.float32)
+
+
+def fixed_layers(features: Array, *, texture: bool = True) -> dict[str, Array]:
+    """The layers of `FIXED`, or of `CHEAP`: float32 [frames, bins] from -1 to 1, to [frames, channels] each.
+
+    Linear but for `texture`, so that every gradient is a true one.
+    """
+    bins = features.shape[-1]
+    levels = (features + 1) / 2
+    width = max(3, round(bins * _NEIGHBOURS) | 1)
+    near = jnp.pad(levels, ((0, 0), (width // 2, width // 2)), mode="edge")
+    sums = jnp.cumsum(jnp.pad(near, ((0, 0), (1, 0))), axis=-1)
+    detail = levels - (sums[:, width:] - sums[:, :-width]) / width
+    timbre = jnp.matmul(levels, cosine_basis(bins, min(_CEPSTRAL, bins)), precision=lax.Precision.HIGHEST)
+    layers = {"bands": levels, "motion": detail - jnp.mean(detail, axis=0), "timbre": timbre}
+    if texture:
+        kernel = np.random.default_rng(0).normal(size=(_REACH, bins, _FILTERS)).astype(np.float32)
+        kernel = kernel / np.sqrt(_REACH * bins)
+        names = ("NWC", "WIO", "NWC")
+        heard = lax.conv_general_dilated(levels[None], kernel, (1,), "SAME", dimension_numbers=names)[0]
+        layers["texture"] = jnp.maximum(heard, 0)
+    return layers
+
+
+class Statistics(NamedTuple):
+    """What a style is to a layer: the mean over positions, and the Gram matrix of what is left without it."""
+
+    mean: Array  # float32 [channels]
+    gram: Array  # float32 [channels, channels]
+
+
+def statistics(layer: Array) -> Statistics:
+    """Of a layer, float32 [..., channels]: means over positions of channels, and of their products around those.
+
+    They do not depend on how long a clip is. Products of what is not centred, as the original had them, say hardly
+    anything of channels that are quiet.
+    """
+    flat = layer.reshape(-1, layer.shape[-1])
+    mean = jnp.mean(flat, axis=0)
+    around = flat - mean
+    return Statistics(mean, jnp.matmul(around.T, around, precision=lax.Precision.HIGHEST) / len(flat))
+
+
+def content_loss(own: Array, content: Array) -> Array:
+    """Mean square difference of two layers of one shape, relative to the variance of the content's; a scalar."""
+    spread = jnp.mean(jnp.square(content - jnp.mean(content)))
+    return jnp.mean(jnp.square(own - content)) / (spread + EPSILON)
+
+
+def style_distances(own: Statistics, wanted: Statistics) -> Statistics:
+    """Square distances of two means and of two Gram matrices; scalars."""
+    return jax.tree.map(lambda a, b: jnp.sum(jnp.square(a - b)), own, wanted)
+
+
+def style_loss(own: Statistics, wanted: Statistics, content: Statistics) -> Array:
+    """How far the statistics of a layer are from those that are wanted: 1 where they are still those of the content.
+
+    The mean of two shares, of means and of Gram matrices, each of which the content's own distance divides: the same
+    for a drone, in which nothing moves, and for a crowd. Where content and style sound the same it stays small.
+    """
+    ours, whole = style_distances(own, wanted), style_distances(content, wanted)
+    least = jax.tree.map(lambda value: _LEAST * jnp.sum(jnp.square(value)) + EPSILON, wanted)
+    shares = jax.tree.map(lambda value, all, small: value / (all + small), ours, whole, least)
+    return (shares.mean + shares.gram) / 2
+
+
+def whole(features: Array) -> Array:
+    """A clip that was filled up with silence, float32 [frames, bins], repeated instead: silence is nobody's style."""
+    heard = jnp.any(features > -1 + 1e-3, axis=-1)
+    frames = len(features)
+    length = jnp.max(jnp.where(heard, jnp.arange(frames) + 1, 0))
+    return features[jnp.arange(frames) % jnp.where(length > 0, length, frames)]
+
+
+def transfer(
+    layers: Layers,
+    content: Array,
+    wanted: Mapping[str, Statistics],
+    start: Array,
+    ceiling: Array,
+    *,
+    content_weights: Mapping[str, Array],
+    style_weights: Mapping[str, Array],
+    content_weight: Array,
+    style_weight: Array,
+    iterations: Array,
+    rate: Array,
+) -> Transferred:
+    """Descends the loss by Adam, whose rate falls to nothing as half a cosine.
+
+    Args:
+      layers: of a clip.
+      content: float32 [frames, bins], -1 to 1.
+      wanted: statistics of each layer of `style_weights`, of the style or a mean of several.
+      start: float32 [frames, bins].
+      ceiling: scalar that no step goes above, the loudest that the style has. Statistics alone are met by a few points
+        that are far too loud.
+      content_weights: of layers, scalars; only their proportion counts.
+      style_weights: the same of the style.
+      content_weight: of all of the content.
+      style_weight: of all of the style.
+      iterations: whole number, 0 or more, which may be traced.
+      rate: features that the first steps move by, at most.
+
+    Returns:
+      `Transferred`, whose features are -1 or more. Where a gradient is not finite nothing moves.
+
+    Reference: that of this file; Kingma & Ba, "Adam", ICLR 2015.
+    """
+    kept = layers(content)
+    before = jax.tree.map(statistics, {name: kept[name] for name in style_weights})
+
+    def loss(target: Array) -> Array:
+        own = layers(target)
+        near = sum(content_weights[name] * content_loss(own[name], kept[name]) for name in content_weights)
+        like = sum(
+            style_weights[name] * style_loss(statistics(own[name]), wanted[name], before[name])
+            for name in style_weights
+        )
+        totals = [jnp.maximum(sum(weights.values()), EPSILON) for weights in (content_weights, style_weights)]
+        return content_weight * near / totals[0] + style_weight * like / totals[1]
+
+    def step(number: Array, carried: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        target, mean, square = carried
+        slope = jax.grad(loss)(target)
+        fine = jnp.all(jnp.isfinite(slope))
+        slope = jnp.where(fine, slope, 0)
+        mean, square = _B1 * mean + (1 - _B1) * slope, _B2 * square + (1 - _B2) * jnp.square(slope)
+        done = number + 1
+        even = (mean / (1 - _B1**done)) / (jnp.sqrt(square / (1 - _B2**done)) + _SMALL)
+        now = rate * 0.5 * (1 + jnp.cos(jnp.pi * number / iterations))
+        return jnp.where(fine, jnp.clip(target - now * even, -1, ceiling), target), mean, square
+
+    nothing = jnp.zeros_like(start)
+    target, _, _ = lax.fori_loop(0, iterations, step, (start, nothing, nothing))
+    return Transferred(target, loss(start), loss(target))
