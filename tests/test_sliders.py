@@ -78,6 +78,7 @@ def test_a_dead_slider_and_a_tied_one_are_named():
     assert any(line.startswith("slider bass: follows") for line in tied.verdict())
 
 
+@pytest.mark.slow
 def test_what_the_drums_drown_is_heard_without_them():
     found = judge("", brightness=(0.0, 1.0))
     assert dict(zip(found.names, found.without, strict=True)) == dict.fromkeys(STEMS, "") | {"brightness": "drums"}
