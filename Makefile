@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 
 setup: $(VENV)/.installed
 
-# The suite is compilation, which two processes halve. In four parts, because a process that has compiled all of it has
-# died compiling more: LLVM's, twice, late in the suite, while nothing was wrong with the test.
+# The suite is compilation, which two processes halve. In four parts, so that none compiles all of it: processes have
+# died compiling, late in the suite, while nothing was wrong with the test.
 test: $(VENV)/.tested
 	for part in a-l m-r s t-z; do $(BIN)/python -m pytest -n 2 tests/test_[$$part]*.py || exit 1; done
 

@@ -94,7 +94,9 @@ def draw(curves: dict[str, list[dict]], target: float) -> None:
         (line,) = axes.plot(found[0]["steps"], losses.mean(axis=0), label=name)
         axes.fill_between(found[0]["steps"], losses.min(axis=0), losses.max(axis=0), alpha=0.15, color=line.get_color())
     axes.axhline(target, color="black", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="steps", ylabel="held-out nats for each number")
+    least = min(min(one["loss"]) for found in curves.values() for one in found)
+    highest = max(one["loss"][0] for found in curves.values() for one in found)
+    axes.set(xlabel="steps", ylabel="held-out nats for each number", ylim=(least - 0.01, highest + 0.05))
     axes.legend()
     figure.savefig(ROOT / "docs" / "figures" / "block_layers.png", dpi=100)
 

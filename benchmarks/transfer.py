@@ -1,6 +1,7 @@
 """Style transfer of real pairs: what is kept, what is taken, beside linear mixes; losses from every start; seconds.
 
     python benchmarks/transfer.py RUN MUSIC AMBIENCE [--iterations 100] [--hard 1000] [--sounds DIR]
+    python benchmarks/transfer.py RUN MUSIC AMBIENCE --extractors     # what extracts features: six pairs, other layers
 
 RUN is of configs/genre.py; MUSIC and AMBIENCE are folders that hold PIECES and STYLES, of which the first five seconds
 are heard. Each of the 36 pairs is transferred with the default settings, and judged by `mgen/metrics/transfer.py`:
@@ -18,7 +19,6 @@ import argparse
 import functools
 import pathlib
 import sys
-import time
 
 import jax
 import numpy as np
@@ -57,9 +57,10 @@ class Transfers:
         self.experiment, self.spec = loaded.experiment, loaded.spec
         self.variables = averaged(loaded.state)
         self.knobs = self.experiment.model.controls(self.spec)
+        self.fresh = self.experiment.model.init(jax.random.key(1), self.spec)
         self._run = jax.jit(functools.partial(self.experiment.model.transfer, spec=self.spec))
 
-    def __call__(self, pairs: list[tuple[str, str]], **values: float | str) -> tuple:
+    def __call__(self, pairs: list[tuple[str, str]], *, fresh: bool = False, **values: float | str) -> tuple:
         """Features [pairs, ...], and losses before and after [pairs]."""
         made = []
         for first in range(0, len(pairs), _AT_ONCE):
@@ -70,7 +71,7 @@ class Transfers:
                 name: np.array([pair[side] for pair in some], object) for side, name in enumerate(("content", "style"))
             }
             seen = listened(self.experiment, self.spec, self.variables, named)
-            found = self._run(self.variables, jax.random.key(first), seen)
+            found = self._run(self.fresh if fresh else self.variables, jax.random.key(first), seen)
             made.append(jax.device_get(found))
         return tuple(np.concatenate(parts) for parts in zip(*made, strict=True))
 
@@ -146,11 +147,13 @@ def main() -> None:
     parser.add_argument("music", type=pathlib.Path)
     parser.add_argument("ambience", type=pathlib.Path)
     parser.add_argument("--iterations", type=int, default=100)
-    parser.add_argument("--hard", type=int, default=1000, help="iterations of one transfer of each pair that seeks NaN")
+    parser.add_argument("--hard", type=int, default=1000, help="iterations of six transfers that seek NaN; 0 has none")
+    parser.add_argument("--extractors", action="store_true")
     parser.add_argument("--sounds", type=pathlib.Path, help="folder for the results as wav files")
     asked = parser.parse_args()
     transfers, pairs = Transfers(load(asked.run)), pairs_of(asked.music, asked.ambience)
     rate = transfers.experiment.features.sample_rate
+    six = pairs[:: len(STYLES) + 1]  # each piece and each style once
     waves = {path: transfers.clip(path) for pair in pairs for path in pair}
 
     def judge(features: np.ndarray) -> list[dict]:
@@ -164,13 +167,34 @@ def main() -> None:
                 audio.write(asked.sounds / stem, result, sample_rate=rate)
         return found
 
-    began = time.perf_counter()
+    if asked.extractors:
+        blocks = len(transfers.experiment.model.widths)
+        none = {"style_bands": 0.0, "style_timbre": 0.0}
+        network = none | {f"style_conv{number}": 1.0 for number in range(1, blocks + 1)}
+        ways = {
+            "bands and timbre": {},
+            "texture, random": none | {"style_texture": 1.0},
+            "network, as it began": network | {"fresh": True},
+            "network, trained": network,
+        }
+        pairs = six
+        table, details = [], []
+        for name, values in ways.items():
+            features, before, after = transfers(pairs, iterations=asked.iterations, **values)
+            rows = judge(features)
+            details.append({"layers": name, "pairs": rows})
+            own = row(name, rows)
+            table.append({"layers of the style": own.pop("style"), **own})
+        print(markdown(table))
+        about = f"Six pairs of 5 s, {asked.iterations} iterations."
+        record("transfer_extractors", table=table, seed=0, about=about, details=details)
+        return
+
     features, before, after = transfers(pairs, iterations=asked.iterations)
-    seconds = time.perf_counter() - began
     rows = judge(features)
     table = [row(name, [one for one in rows if one["style"] == name]) for name in STYLES] + [row("all", rows)]
     print(markdown(table))
-    about = f"36 pairs of 5 s, {asked.iterations} iterations of Adam from the content, in {seconds:.0f} s of descent."
+    about = f"36 pairs of 5 s, {asked.iterations} iterations of Adam from the content; medians over pairs."
     record("transfer", table=table, seed=0, about=about, details=rows)
 
     starts = []
@@ -186,9 +210,9 @@ def main() -> None:
             "finite": f"{int(np.sum(np.isfinite(features).all(axis=(1, 2))))} of {len(ratio)}",
         })  # fmt: skip
     if asked.hard:
-        features, before, after = transfers(pairs, iterations=asked.hard, start=2, rate=0.2)
+        features, before, after = transfers(six, iterations=asked.hard, start=2, rate=0.2)
         starts.append({
-            "start": f"random, {asked.hard} iterations, rate 0.2",
+            "start": f"random, {asked.hard} iterations, rate 0.2, six pairs",
             "loss falls by, median %": round(100 * float(1 - np.median(after / before)), 1),
             "least %": round(100 * float(1 - np.max(after / before)), 1),
             "by half or more": f"{int(np.sum(after / before <= 0.5))} of {len(after)}",

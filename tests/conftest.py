@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 # The eigen flag: jaxlib 0.11.1 and 0.11.2 hang on an FFT inside a loop when there is more than one virtual device.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -9,6 +10,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4 --xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 "
     + os.environ.get("XLA_FLAGS", "")
+)
+# librosa compiles by numba, whose cache on disk two processes must not write at once: one has died of reading it.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / f"mgen_numba_{os.getuid()}" / _WORKER)
 )
 
 import numpy as np

@@ -28,8 +28,10 @@ def test_fixed_layers():
     np.testing.assert_allclose(found["bands"], levels, atol=1e-6)
     padded = np.pad(levels, ((0, 0), (1, 1)), mode="edge")
     near = np.stack([padded[:, k : k + 24] for k in range(3)]).mean(axis=0)
-    detail = levels - near
-    np.testing.assert_allclose(found["motion"], detail - detail.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(found["detail"], levels - near, atol=1e-5)
+    padded = np.pad(np.exp(2 * np.asarray(CLIP)), ((0, 0), (1, 1)), mode="edge")
+    near = np.stack([padded[:, k : k + 24] for k in range(3)]).mean(axis=0)
+    np.testing.assert_allclose(found["partials"], padded[:, 1:-1] - near, atol=1e-4)
     assert found["timbre"].shape == (30, 20) and found["texture"].shape[0] == 30 and found["texture"].min() == 0
 
 
@@ -87,7 +89,7 @@ def descent():
     def run(content, wanted, start, iterations, rate, ceiling=1.0):
         ones = dict.fromkeys(style.FIXED, jnp.float32(1))
         return style.transfer(
-            style.fixed_layers, content, wanted, start, ceiling, content_weights={"motion": jnp.float32(1)},
+            style.fixed_layers, content, wanted, start, ceiling, content_weights={"detail": jnp.float32(1)},
             style_weights=ones, content_weight=jnp.float32(1), style_weight=jnp.float32(10), iterations=iterations,
             rate=rate,
         )  # fmt: skip

@@ -40,7 +40,7 @@ from mgen.models import style
 _FLOOR_DB = 80.0  # of the features, `floor_db`
 _MASKED = 1 / 6  # of frames and of bins, which a mask takes at most
 #: Default weights of layers; all others are 0.
-_CONTENT = {"motion": 1.0}
+_CONTENT = {"detail": 1.0, "partials": 1.0}
 _STYLE = {"bands": 1.0, "timbre": 1.0}
 
 
@@ -231,7 +231,7 @@ class Genre:
             controls.Clip("style_to", "a second style, towards which mix leads"),
             aside("mix", 0.0, 1.0, 0.0, help="how far from style to style_to, where that is given"),
             aside("content_weight", 0.0, 100.0, 1.0, help="of all that is kept"),
-            aside("style_weight", 0.0, 100.0, 10.0, help="of all that is taken"),
+            aside("style_weight", 0.0, 100.0, 30.0, help="of all that is taken"),
             aside("iterations", 0.0, 5000.0, 100.0, help="steps of the descent"),
             aside("rate", 0.0, 1.0, 0.05, help="how far the first steps go, of half the range of decibels"),
             controls.AsideChoice("start", style.STARTS, help="what the descent begins from"),
@@ -257,8 +257,7 @@ class Genre:
             for name, values in settings.items()
             if not isinstance(values, controls.Clips)
         }
-        if second is not None:
-            numbers["mix"] = jnp.where(second.given, numbers["mix"], 0)
+        numbers["mix"] = 0 * numbers["mix"] if second is None else jnp.where(second.given, numbers["mix"], 0)
         clips = [jnp.asarray(clip.features) for clip in (settings["content"], settings["style"], second) if clip]
         rngs = jax.random.split(rng, count)
 

@@ -1,4 +1,4 @@
-"""Style transfer by descent (system 004): a sound that moves as one does, with the statistics in time of another.
+"""Style transfer by descent (system 004): a sound that has the notes and hits of one, with the statistics of another.
 
     content, style, target [frames, bins] of decibels -> layers [positions, channels]
     loss = content_weight * how far the target's layers are from the content's, position by position
@@ -9,11 +9,11 @@ bound: its only saved run diverges (4.9e10 to 7.2e24). Here they are means over 
 how far content and style are apart, so that no weight depends on length, level or layer. What is descended is decibels,
 within the range that the style has; an update that is not finite is refused.
 
-Besides those of a network there are four layers that nothing was trained for:
+Besides those of a network there are five layers that nothing was trained for:
 
     bands    the decibels themselves, a channel a band: which bands sound how loud, and together
-    motion   what is left of them without their mean over neighbouring bands and over time: how partials and hits move,
-             whatever the colour of the sound
+    detail   what is left of them without their mean over neighbouring bands: partials and hits, whatever the colour
+    partials the same of a scale between decibels and amplitude, on which what is loud counts more
     timbre   their first cepstral coefficients (MFCC), which are colour and not pitch
     texture  a convolution of random weights over a tenth of a second and all bands: what follows what
 
@@ -39,12 +39,13 @@ Array = jax.Array
 Layers = Callable[[Array], Mapping[str, Array]]
 
 #: Layers that nothing was trained for, see above; all but the last cost next to nothing.
-FIXED = ("bands", "motion", "timbre", "texture")
+FIXED = ("bands", "detail", "partials", "timbre", "texture")
 CHEAP = FIXED[:-1]
 STARTS = ("content", "style", "random", "zeros")
 
 _CEPSTRAL = 20  # coefficients of `timbre`
-_NEIGHBOURS = 1 / 10  # of all bands, whose mean `motion` takes away
+_NEIGHBOURS = 1 / 10  # of all bands, whose mean `detail` and `partials` take away
+_LOUD = 2.0  # `partials` are exp(2 * features): by a factor e in 20 of 80 dB
 _LEAST = 0.01  # of the size of what is wanted: nearer to it the content is taken for the same
 _REACH, _FILTERS = 9, 192  # frames and channels of `texture`
 _B1, _B2, _SMALL = 0.9, 0.999, 1e-8  # of Adam
@@ -69,16 +70,20 @@ def cosine_basis(bins: int, count: int) -> np.ndarray:
 def fixed_layers(features: Array, *, texture: bool = True) -> dict[str, Array]:
     """The layers of `FIXED`, or of `CHEAP`: float32 [frames, bins] from -1 to 1, to [frames, channels] each.
 
-    Linear but for `texture`, so that every gradient is a true one.
+    All are smooth or linear pieces of the features, so that every gradient is a true one.
     """
     bins = features.shape[-1]
     levels = (features + 1) / 2
     width = max(3, round(bins * _NEIGHBOURS) | 1)
-    near = jnp.pad(levels, ((0, 0), (width // 2, width // 2)), mode="edge")
-    sums = jnp.cumsum(jnp.pad(near, ((0, 0), (1, 0))), axis=-1)
-    detail = levels - (sums[:, width:] - sums[:, :-width]) / width
+
+    def without_neighbours(values: Array) -> Array:
+        near = jnp.pad(values, ((0, 0), (width // 2, width // 2)), mode="edge")
+        sums = jnp.cumsum(jnp.pad(near, ((0, 0), (1, 0))), axis=-1)
+        return values - (sums[:, width:] - sums[:, :-width]) / width
+
     timbre = jnp.matmul(levels, cosine_basis(bins, min(_CEPSTRAL, bins)), precision=lax.Precision.HIGHEST)
-    layers = {"bands": levels, "motion": detail - jnp.mean(detail, axis=0), "timbre": timbre}
+    detail, partials = without_neighbours(levels), without_neighbours(jnp.exp(_LOUD * features))
+    layers = {"bands": levels, "detail": detail, "partials": partials, "timbre": timbre}
     if texture:
         kernel = np.random.default_rng(0).normal(size=(_REACH, bins, _FILTERS)).astype(np.float32)
         kernel = kernel / np.sqrt(_REACH * bins)
