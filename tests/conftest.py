@@ -12,9 +12,9 @@ os.environ["XLA_FLAGS"] = (
     + os.environ.get("XLA_FLAGS", "")
 )
 # librosa compiles by numba, whose cache on disk two processes must not write at once: one has died of reading it.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / f"mgen_numba_{os.getuid()}" / _WORKER)
+    "NUMBA_CACHE_DIR",
+    f"{tempfile.gettempdir()}/mgen_numba_{os.getuid()}/{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}",
 )
 
 import numpy as np
