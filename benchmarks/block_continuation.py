@@ -190,6 +190,7 @@ def continuation(loaded, folder: str, known: dict[str, np.ndarray]) -> tuple[lis
                 "ratio": round(flat(made) / flat(seed), 2),
                 "at the block's rate, dB": round(at_rate, 1),
                 "1 % of the rates around, dB": round(around, 1),
+                "the seed at that rate, dB": round(at_block_rate(seed, block)[0], 1),
                 "nearest of the seed, dB": round(nearest_db(made, windows_of({name: seed[None]}, rate), rate), 1),
                 "nearest of training, dB": round(nearest_db(made, library, rate), 1),
                 "10 s take, s": round(float(np.median(times)), 2),
