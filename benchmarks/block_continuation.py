@@ -72,11 +72,11 @@ def errors(loaded, held_out: dict[str, np.ndarray]) -> tuple[list[dict], list[di
         note(piece, "all known", guesses, next_)
         for start in _STARTS:
             seed = np.zeros_like(blocks)
-            seed[:, -start:] = blocks[:, :start]
+            seed[:, -start - 1 :] = blocks[:, : start + 1]  # of which the last is taken for one that the end has cut
             count = len(blocks)
             settings = {
                 name: np.zeros(count, np.float32)
-                for name in ("mix", "mixing", "temperature", "recall", "seconds", "seed")
+                for name in ("mix", "mixing", "temperature", "recall", "seconds", "begins_with")
             }
             settings["seed_clip"] = controls.Clips(seed, np.ones(count, bool))
             own = np.asarray(go_on(variables, jax.random.key(0), settings))
@@ -106,17 +106,17 @@ def errors(loaded, held_out: dict[str, np.ndarray]) -> tuple[list[dict], list[di
 def at_block_rate(wave: np.ndarray, block: int) -> tuple[float, float]:
     """Decibels: power of the wave's square at the block's rate or its next three multiples, over that of its mean.
 
+    What is not periodic has less of it the longer it is looked at: only sounds of one length can be compared.
+
     Returns:
       The largest of the four, and what one in a hundred of the rates around them exceeds.
     """
     whole = wave[: len(wave) // block * block].astype(np.float64)
     spectrum = np.abs(np.fft.rfft(np.square(whole)))
     places = len(whole) // block * np.arange(1, 5)
-    around = (places[:, None] + np.arange(-200, 201)).reshape(-1)
-    around = np.setdiff1d(around, places)
-    return tuple(
-        float(20 * np.log10(x / spectrum[0])) for x in (spectrum[places].max(), np.quantile(spectrum[around], 0.99))
-    )
+    around = np.setdiff1d((places[:, None] + np.arange(-200, 201)).reshape(-1), places)
+    found = spectrum[places].max(), np.quantile(spectrum[around], 0.99)
+    return tuple(float(20 * np.log10(value / spectrum[0])) for value in found)
 
 
 def nearest_db(wave: np.ndarray, others: np.ndarray, sample_rate: int) -> float:
@@ -190,7 +190,6 @@ def continuation(loaded, folder: str, known: dict[str, np.ndarray]) -> tuple[lis
                 "ratio": round(flat(made) / flat(seed), 2),
                 "at the block's rate, dB": round(at_rate, 1),
                 "1 % of the rates around, dB": round(around, 1),
-                "the seed at that rate, dB": round(at_block_rate(seed, block)[0], 1),
                 "nearest of the seed, dB": round(nearest_db(made, windows_of({name: seed[None]}, rate), rate), 1),
                 "nearest of training, dB": round(nearest_db(made, library, rate), 1),
                 "10 s take, s": round(float(np.median(times)), 2),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen import controls, panel
+from mgen import controls, panel, parallel
 from mgen.contracts import Continuing, Fitted, Spec
 from mgen.features import FftBlocks, LogMel, Waveform
 from mgen.models.block_lstm import BlockLstm
@@ -143,7 +143,8 @@ def test_temperature_0_is_what_is_expected_and_1_is_drawn():
     seed = clips(noise())
     cold = [played(jax.random.key(k), seed_clip=seed, temperature=many(0.0)) for k in (0, 1)]
     np.testing.assert_allclose(cold[0], cold[1], atol=1e-6)
-    np.testing.assert_allclose(cold[0][:, 0], MODEL.predict(fresh(), noise())[:, -1], atol=1e-4)
+    # Of all blocks but the last, which the end of the clip cuts.
+    np.testing.assert_allclose(cold[0][:, 0], MODEL.predict(fresh(), noise())[:, -2], atol=1e-4)
     warm = [played(jax.random.key(k), seed_clip=seed) for k in (0, 1)]
     assert np.abs(warm[0] - warm[1]).max() > 0.1
 
@@ -176,11 +177,51 @@ def test_without_a_seed_it_goes_on_from_clips_of_training():
     assert made[loud].mean() > 10 * made[~loud].mean()
 
 
-def test_the_seed_can_be_kept():
-    blocks = noise()
-    made = played(seed_clip=clips(blocks), seed=many(1), steps=40)
-    np.testing.assert_array_equal(made[:, : SPEC.shape[0]], blocks)
-    np.testing.assert_allclose(made[:, SPEC.shape[0] :], played(seed_clip=clips(blocks), steps=40)[:, :16], atol=1e-6)
+@pytest.mark.parametrize(("sounding", "steps", "kept"), [(24, 60, 23), (24, 20, 10), (9, 60, 8)])
+def test_it_can_begin_with_the_seed(sounding, steps, kept):
+    """With its end, less the last block, which the end of the clip cuts; and half of the sound at least is new."""
+    blocks = noise().copy()
+    blocks[:, sounding:] = 0
+    made = played(seed_clip=clips(blocks), begins_with=many(1), steps=steps)
+    assert made.shape[1] == steps
+    np.testing.assert_array_equal(made[:, :kept], blocks[:, sounding - 1 - kept : sounding - 1])
+    new = played(seed_clip=clips(blocks), steps=steps)[:, : steps - kept]
+    np.testing.assert_allclose(made[:, kept:], new, atol=1e-6)
+
+
+def test_a_tone_goes_on_without_a_click():
+    """Where the seed ends and what was made begins nothing is heard that is not of the tone."""
+    seed = np.stack([tone(700)] * 2)
+    made = played(seed_clip=clips(seed), begins_with=many(1), temperature=many(0.0), steps=30)
+    join, wave = 15 * 64, np.asarray(FEATURES.lasting(29 * 64 / 8_000).decode(jnp.asarray(made), KEY))[0]
+    away = np.abs(np.fft.rfftfreq(256, 1 / 8_000) - 700) > 200
+
+    def off_tone(start):
+        power = np.square(np.abs(np.fft.rfft(wave[start : start + 256] * np.hanning(256))))
+        return power[away].sum() / power.sum()
+
+    assert off_tone(join - 128) < 0.02
+
+
+@pytest.mark.parametrize("recall", [0.0, 1.0])
+def test_how_far_what_is_recalled_is_trusted(recall):
+    """Seeds of loud and quiet in turn: what recalls is louder and quieter in turn too, and what does not is even."""
+    blocks = noise() * np.repeat([1.0, 0.05], 6)[np.arange(24) % 12][None, :, None].astype(np.float32)
+    made = played(seed_clip=clips(blocks), recall=many(recall), steps=60)
+    level = 10 * np.log10(np.mean(np.square(made), axis=-1))
+    assert (np.ptp(np.sort(level)[:, 6:-6]) > 10) == (recall == 1.0)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"head": "point"}, {"recall": 0}, {"components": 1, "loss": "l2"}, {"cell": "gru"}, {"cell": "linear"}]
+)
+def test_every_kind_plays(fields):
+    model = dataclasses.replace(MODEL, **fields)
+    some = controls.Clips(jnp.asarray(noise()), jnp.array([True, False]))
+    made = played(model=model, seed_clip=some, steps=6)
+    assert made.shape == (2, 6, 64) and np.all(np.isfinite(made)) and np.abs(made).max() > 1e-3
+    silent = played(model=model, seed_clip=clips(np.zeros_like(noise())), steps=6)
+    assert np.all(np.isfinite(silent))
 
 
 @pytest.mark.parametrize("guard_db", [3.0, 6.0])
@@ -206,6 +247,9 @@ def test_seconds_are_as_many_as_are_asked_for(seconds):
     made = generate(experiment(), SPEC, fresh(), plain | {"seconds": many(seconds)}, seed=0)
     assert made.shape == (2, round(seconds * 8_000))
     assert np.all(np.isfinite(made)) and np.abs(made).max() > 1e-3
+    compiled = parallel._mapped.cache_info().misses
+    generate(experiment(), SPEC, fresh(), plain | {"seconds": many(seconds)}, seed=1)
+    assert parallel._mapped.cache_info().misses == compiled, "the same length is compiled once"
     assert generate(experiment(), SPEC, fresh(), plain, seed=0).shape == (2, FEATURES.samples)
 
 
@@ -228,6 +272,7 @@ def test_seconds_are_refused_where_there_is_one_length():
         ({"cell": "rnn"}, "model.cell: expected lstm, gru, linear, got 'rnn'"),
         ({"head": "bins"}, "model.head: expected mixture, point"),
         ({"loss": "l3"}, "model.loss: expected l1, l2"),
+        ({"recall": 8}, "model.recall: expected 0, or more than 8, got 8"),
         ({"own": 1.0}, "model.own: expected 0 <= own < 1"),
     ],
 )

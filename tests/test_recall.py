@@ -9,6 +9,7 @@ from mgen.blocks.recall import drawn, joined, nothing, recalled
 
 PATTERN = np.array([0, 1, 2, 3, 1, 4, 0, 1, 2, 3, 1, 4, 0, 1, 2, 3, 1, 4])  # a song of six steps, three times
 KEYS = np.eye(5, dtype=np.float32)
+SOUNDING = jnp.ones((1, 18), bool)
 
 
 def song(pattern=PATTERN):
@@ -21,32 +22,44 @@ def song(pattern=PATTERN):
 
 def test_what_came_after_comes_again():
     key, heard, otherwise = song()
-    levels, _ = recalled(nothing(1, 18, 10, 3), key, heard, jnp.array(50.0), otherwise)
+    levels, _ = recalled(nothing(1, 18, 10, 3), key, heard, SOUNDING, jnp.array(50.0), otherwise)
     np.testing.assert_allclose(levels[0, :8], 100, err_msg="nothing lies back far enough")
     # From the moment where the same two notes lie eight steps back or more, the next note is known.
     np.testing.assert_allclose(levels[0, 15:-1], heard[0, 16:], atol=1e-3)
 
 
+@pytest.mark.parametrize("moments", [12, 18, 30])
 @pytest.mark.parametrize("cut", [1, 5, 17])
-def test_in_parts_it_is_as_at_once(cut):
+def test_in_parts_it_is_as_at_once(cut, moments):
     key, heard, otherwise = song()
-    whole, end = recalled(nothing(1, 18, 10, 3), key, heard, jnp.array(3.0), otherwise)
-    first, memory = recalled(nothing(1, 18, 10, 3), key[:, :cut], heard[:, :cut], jnp.array(3.0), otherwise[:, :cut])
-    second, memory = recalled(memory, key[:, cut:], heard[:, cut:], jnp.array(3.0), otherwise[:, cut:])
+    whole, end = recalled(nothing(1, moments, 10, 3), key, heard, SOUNDING, jnp.array(3.0), otherwise)
+    first, memory = recalled(
+        nothing(1, moments, 10, 3), key[:, :cut], heard[:, :cut], SOUNDING[:, :cut], jnp.array(3.0), otherwise[:, :cut]
+    )
+    second, memory = recalled(
+        memory, key[:, cut:], heard[:, cut:], SOUNDING[:, cut:], jnp.array(3.0), otherwise[:, cut:]
+    )
     np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), memory, end)
 
 
+def test_silence_before_the_first_sound_is_no_moment():
+    key, heard, otherwise = song()
+    sounding = jnp.arange(18)[None] >= 11
+    _, memory = recalled(nothing(1, 18, 10, 3), key, heard, sounding, jnp.array(3.0), otherwise)
+    np.testing.assert_array_equal(memory["known"][0], np.arange(18) >= 12)
+
+
 def test_the_oldest_is_forgotten():
     key, heard, otherwise = song()
-    _, memory = recalled(nothing(1, 6, 10, 3), key, heard, jnp.array(3.0), otherwise)
+    _, memory = recalled(nothing(1, 6, 10, 3), key, heard, SOUNDING, jnp.array(3.0), otherwise)
     assert memory["keys"].shape == (1, 6, 10)
     np.testing.assert_array_equal(memory["after"], heard[:, -6:])
 
 
 def test_one_moment_is_drawn_and_followed():
     key, heard, otherwise = song()
-    _, memory = recalled(nothing(1, 18, 10, 3), key, heard, jnp.array(3.0), otherwise)
+    _, memory = recalled(nothing(1, 18, 10, 3), key, heard, SOUNDING, jnp.array(3.0), otherwise)
     many = jax.tree.map(lambda part: jnp.repeat(part, 2000, axis=0), memory)
     levels, after = drawn(
         many, jnp.repeat(key[:, 9], 2000, axis=0), jnp.array(50.0), otherwise[:, 0], jax.random.key(0)
@@ -68,8 +81,8 @@ def test_without_a_moment_it_is_otherwise():
 @pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
 def test_two_memories_count_as_they_are_mixed(mix):
     key, heard, otherwise = song()
-    _, one = recalled(nothing(1, 18, 10, 3), key, heard, jnp.array(3.0), otherwise)
-    _, two = recalled(nothing(1, 18, 10, 3), key, heard + 1000, jnp.array(3.0), otherwise)
+    _, one = recalled(nothing(1, 18, 10, 3), key, heard, SOUNDING, jnp.array(3.0), otherwise)
+    _, two = recalled(nothing(1, 18, 10, 3), key, heard + 1000, SOUNDING, jnp.array(3.0), otherwise)
     both = joined(one, two, jnp.array([mix]))
     many = jax.tree.map(lambda part: jnp.repeat(part, 4000, axis=0), both)
     levels, _ = drawn(many, jnp.zeros((4000, 10)), jnp.array(1.0), jnp.zeros((4000, 3)), jax.random.key(0))

@@ -47,6 +47,7 @@ class Outlook(nn.Module):
         With a key it plays: what is recalled is one moment and what came after it, and no more is remembered.
         """
         batch, steps, values = blocks.shape
+        before = state["weight"][:, 0]  # more than 0 after the first sound
         state, past = history(blocks, state)
         levels = past.levels / _SPREAD  # [batch, steps, memories, values]
         x = jnp.concatenate([levels[:, :, 0], levels[:, :, -1]], axis=-1)
@@ -60,7 +61,9 @@ class Outlook(nn.Module):
             heard = jnp.log(around + SILENCE) / 2
             slow, memory = past.levels[:, :, -1], state["recalled"]
             if rng is None:
-                found, memory = recall.recalled(memory, key, heard, sharpness, slow)
+                begun = jnp.any(blocks != 0, axis=-1) | (before[:, None] > 0)
+                sounding = jax.lax.cummax(begun.astype(jnp.int32), axis=1) > 0
+                found, memory = recall.recalled(memory, key, heard, sounding, sharpness, slow)
             else:
                 found, memory = recall.drawn(memory, key[:, -1], sharpness, slow[:, -1], rng)
                 found = found[:, None]
@@ -74,8 +77,10 @@ class Outlook(nn.Module):
         told = told + self.param("own", nn.initializers.zeros, (parts, values))
         sizes = [count, 1, 1, *[1] * (2 * self.components)]
         share, certain, gain, *mixed = jnp.split(told, np.cumsum(sizes)[:-1], axis=2)
-        level = jnp.sum(nn.softmax(share, axis=2) * candidates, axis=2)
-        if rng is not None and "recalled" in state:
+        playing = rng is not None and "recalled" in state
+        known = count - playing  # as it plays a person says how far what is recalled is trusted
+        level = jnp.sum(nn.softmax(share[:, :, :known], axis=2) * candidates[:, :, :known], axis=2)
+        if playing:
             level = level + state["trust"][:, None, None] * (candidates[:, :, -1] - level)
         # What a tone that goes on leaves to chance is little: that much the density is narrower.
         rest = (0.5 + certain[:, :, 0]) * jnp.log(1 + _DOUBT - past.tonal)

@@ -23,7 +23,8 @@ Array = jax.Array
 #: See `nothing`.
 Memory = dict[str, Any]
 
-_APART = 8  # steps that a moment lies back at least: the last ones are alike because they are the same
+APART = 8
+"""Steps that a moment lies back at least: the last ones are alike because they are the same."""
 _FOLLOWED = 64.0  # steps for which a moment that was drawn is followed, in the mean
 _NEVER = -1e9  # log of a weight
 
@@ -33,8 +34,8 @@ def nothing(count: int, moments: int, keys: int, values: int) -> Memory:
 
     Returns:
       keys [count, moments, keys], after [count, moments, values] and known [count, moments], how much a moment counts;
-      last [count, keys] and begun [count], the key of the step before and whether there was one; followed [count], the
-      moment that is being followed, or less than 0.
+      last [count, keys] and begun [count], the key of the step before and whether there was sound by then; followed
+      [count], the moment that is being followed, or less than 0.
     """
     return {
         "keys": jnp.zeros((count, moments, keys)),
@@ -46,13 +47,16 @@ def nothing(count: int, moments: int, keys: int, values: int) -> Memory:
     }
 
 
-def recalled(memory: Memory, key: Array, heard: Array, sharpness: Array, otherwise: Array) -> tuple[Array, Memory]:
+def recalled(
+    memory: Memory, key: Array, heard: Array, sounding: Array, sharpness: Array, otherwise: Array
+) -> tuple[Array, Memory]:
     """Levels that came after moments like each of some steps, and the memory with these added and the oldest forgotten.
 
     Args:
       memory: of `nothing`, or of the steps before.
       key: float32 [count, steps, keys], alike where moments are alike; only its direction counts.
       heard: float32 [count, steps, values], the levels at each step.
+      sounding: bool [count, steps], whether there was sound by then: silence before it is no moment.
       sharpness: scalar; how much more a moment counts that is more alike.
       otherwise: float32 [count, steps, values], where there is no moment yet.
 
@@ -61,17 +65,19 @@ def recalled(memory: Memory, key: Array, heard: Array, sharpness: Array, otherwi
     """
     key = _directions(key)
     before = jnp.concatenate([memory["last"][:, None], key[:, :-1]], axis=1)
-    begun = jnp.concatenate([memory["begun"][:, None], jnp.ones(key.shape[:2])], axis=1)[:, :-1]
+    sounding = sounding.astype(jnp.float32)
+    begun = jnp.concatenate([memory["begun"][:, None], sounding[:, :-1]], axis=1)
     new = {"keys": before, "after": heard, "known": begun}
     every = {name: jnp.concatenate([memory[name], part], axis=1) for name, part in new.items()}
     steps, old = key.shape[1], memory["keys"].shape[1]
-    free = np.arange(old + steps)[None] <= old + np.arange(steps)[:, None] - _APART  # [steps, moments]
+    moment, step = np.arange(old + steps)[None], np.arange(steps)[:, None]
+    free = (moment >= step) & (moment <= old + step - APART)  # [steps, moments]
     allowed = (every["known"][:, None] > 0) & free
     likeness = jnp.where(allowed, sharpness * key @ every["keys"].transpose(0, 2, 1), _NEVER)
     weights = jnp.where(allowed, jax.nn.softmax(likeness), 0)
     levels = jnp.where(allowed.any(axis=-1, keepdims=True), weights @ every["after"], otherwise)
     kept = {name: part[:, -old:] for name, part in every.items()}
-    return levels, {**memory, **kept, "last": key[:, -1], "begun": jnp.ones(len(key))}
+    return levels, {**memory, **kept, "last": key[:, -1], "begun": sounding[:, -1]}
 
 
 def drawn(memory: Memory, key: Array, sharpness: Array, otherwise: Array, rng: Array) -> tuple[Array, Memory]:

@@ -58,7 +58,7 @@ class GatedLinear(nn.Module):
 
 
 class Stack(nn.Module):
-    """Layers on top of each other, from the second on added to what they read: [batch, steps, width] to the same."""
+    """Layers on top of each other, each but a first LSTM or GRU added to what it reads: [batch, steps, width]."""
 
     cell: Cell
     width: int

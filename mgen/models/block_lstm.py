@@ -11,8 +11,7 @@ loudness and the spectrum of music; a song that was never heard in training keep
 the parameters.
 
 The network carries all that it knows of the past in a state of one size: one more block costs the same after a minute
-as after a second, where the original's cost grew with what it had made. (Longer than 300 lines: two heads are one
-family, trained and played alike.)
+as after a second, where the original's cost grew with what it had made.
 
 Reference: facts of system 002; Nayebi & Vitelli, "GRUV: algorithmic music generation using recurrent neural networks",
   Stanford CS224d, 2015; Bishop, "Mixture density networks", 1994; Bengio et al., "Scheduled sampling for sequence
@@ -42,6 +41,7 @@ from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 _GUARDED, _LATELY = 2, 32.0  # neighbours to each side, and blocks, that are kept as loud as they were, together
 _LOUDEST = 4.0  # power that one block may have, beside what many may
 _MOST_GAIN = 2.0  # of a block that is too quiet
+_READ = 108  # blocks of a seed that are read at once
 _TRUST = 0.8  # in what is recalled, when it plays: what the mean of many pieces says is of no one piece
 
 
@@ -101,6 +101,8 @@ class BlockLstm:
         }.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"model.{name}: expected {', '.join(options)}, got {getattr(self, name)!r}")
+        if 0 < self.recall <= recall.APART:
+            raise ValueError(f"model.recall: expected 0, or more than {recall.APART}, got {self.recall}")
         if not 0 <= self.own < 1:
             raise ValueError(f"model.own: expected 0 <= own < 1, got {self.own}")
 
@@ -196,7 +198,15 @@ class BlockLstm:
             controls.AsideChoice(
                 "mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"
             ),
-            controls.AsideSlider("temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music"),
+            *(
+                (
+                    controls.AsideSlider(
+                        "temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music"
+                    ),
+                )
+                if self.head == "mixture"
+                else ()
+            ),
             *(
                 (controls.AsideSlider("recall", 0.0, 1.0, _TRUST, help="how closely it does again what it has heard"),)
                 if self._recalls
@@ -204,7 +214,7 @@ class BlockLstm:
             ),
             controls.seconds(),
             controls.AsideChoice(
-                "seed", ("left_out", "kept"), help="whether the sound begins with what it goes on from"
+                "begins_with", ("new", "seed"), help="seed: half of the sound at most is what it goes on from"
             ),
         )
 
@@ -216,7 +226,9 @@ class BlockLstm:
         """float32 [count, steps, values]: goes on from clips, or from two random ones of training, half way between."""
         bank, kinds = variables["blocks"]["memory"]["clips"], jax.random.split(rng, 3)
         count = len(settings["mix"])
-        first, second = (bank[jax.random.randint(key, (count,), 0, len(bank))] for key in kinds[:2])
+        one = jax.random.randint(kinds[0], (count,), 0, len(bank))
+        other = one + jax.random.randint(kinds[1], (count,), 1, max(len(bank), 2))
+        first, second = bank[one], bank[other % len(bank)]
         mix = jnp.full(count, 0.5)
         given = [settings.get(name) for name in ("seed_clip", "seed_clip_to")]
         if any(clips is not None for clips in given):
@@ -240,47 +252,60 @@ class BlockLstm:
             state[1]["recalled"] = recall.joined(*(own["recalled"] for _, own in found), mix[:, 0, 0])
             state[1]["trust"] = jnp.asarray(settings["recall"], jnp.float32)
         reference = (1 - mix[:, 0]) * _power(first) + mix[:, 0] * _power(second)  # [count, values]
-        temperature = jnp.asarray(settings["temperature"], jnp.float32)[:, None]
+        temperature = jnp.asarray(settings.get("temperature", jnp.zeros(count)), jnp.float32)[:, None]
 
         def step(carry: tuple[Any, ...], key: Array) -> tuple[tuple[Any, ...], Array]:
             mixture, state, lately = carry
             drawing, recalling = jax.random.split(key)
             block = draw(mixture, drawing, self._kind, temperature) if self.head == "mixture" else expected(mixture)
-            block, lately = self._guarded(block, lately, reference)
+            block, lately = self._guarded(block, lately, reference, temperature > 0)
             params = {"params": variables["blocks"]["params"]}
             found, state = self._network.apply(params, block[:, None], state, recalling)
             return (jax.tree.map(lambda part: part[:, 0], found), state, lately), block
 
         _, made = jax.lax.scan(step, (*state, reference), jax.random.split(kinds[2], steps))
         made = made.transpose(1, 0, 2)
-        kept = (jnp.asarray(settings["seed"]) == 1)[:, None, None]
-        began = jnp.where(as_sound | (mix < 0.5), first, second)
-        return jnp.where(kept, jnp.concatenate([began, made], axis=1)[:, :steps], made)
+        kept = (jnp.asarray(settings["begins_with"]) == 1)[:, None, None]
+        most = min(first.shape[1], steps // 2)  # of the seed: the other half is new
+        began = jnp.where(as_sound | (mix < 0.5), first, second)[:, first.shape[1] - most :]
+        silent = jnp.argmax(jnp.any(began != 0, axis=-1), axis=1)  # blocks before a shorter seed begins
+        whole = jax.vmap(lambda clip, by: jnp.roll(clip, -by, axis=0))(jnp.concatenate([began, made], axis=1), silent)
+        return jnp.where(kept, whole[:, :steps], made)
 
     def _started(self, variables: Variables, blocks: Array) -> tuple[Mixture, State]:
         """The density after the last of some blocks, and the state there."""
-        params = {"params": variables["blocks"]["params"]}
-        found, state = self._network.apply(params, blocks, self._network.silent(len(blocks), blocks.shape[-1]))
+        params, state = {"params": variables["blocks"]["params"]}, self._network.silent(len(blocks), blocks.shape[-1])
+        for some in jnp.split(blocks, list(range(_READ, blocks.shape[1], _READ)), axis=1):  # densities are large
+            found, state = self._network.apply(params, some, state)
         return jax.tree.map(lambda part: part[:, -1], found), state
 
-    def _guarded(self, block: Array, lately: Array, reference: Array) -> tuple[Array, Array]:
-        """A block of which no part is so loud or quiet that the powers lately, [count, values], leave their bounds."""
+    def _guarded(self, block: Array, lately: Array, reference: Array, drawn: Array) -> tuple[Array, Array]:
+        """A block of which no part is so loud that the powers lately, [count, values], leave their bounds.
+
+        Nor so quiet, where it is `drawn` [count, 1] and not what is expected, which is quiet by its nature.
+        """
         power, before, wanted = (pooled(part, _GUARDED) + SILENCE for part in (jnp.square(block), lately, reference))
         bound = 10 ** (self.guard_db / 10)
         # What a block may have, and has to have, for the running mean after it to be at a bound.
         most, least = (wanted * edge * _LATELY - before * (_LATELY - 1) for edge in (bound, 1 / bound))
         most = jnp.minimum(most, _LOUDEST * bound * wanted)
         gain = jnp.clip(jnp.sqrt(jnp.maximum(most, 0) / power), 0, 1)
-        gain = jnp.where(least > power, jnp.minimum(jnp.sqrt(jnp.maximum(least, 0) / power), _MOST_GAIN), gain)
+        gain = jnp.where(
+            drawn & (least > power), jnp.minimum(jnp.sqrt(jnp.maximum(least, 0) / power), _MOST_GAIN), gain
+        )
         block = block * gain
         return block, lately + (jnp.square(block) - lately) / _LATELY
 
 
 def _from_the_end(clips: Array) -> Array:
-    """Clips [count, blocks, values] with the silence after their last sound moved before the first."""
+    """Clips [count, blocks, values] that end in their last whole block of sound, the rest being silence before it.
+
+    The last block that sounds is left out: the end of the clip cuts it, and nothing goes on from half a window.
+    """
     sounding = jnp.any(clips != 0, axis=-1)
-    after = jnp.argmax(sounding[:, ::-1], axis=-1)  # blocks of silence at the end
-    return jax.vmap(lambda clip, by: jnp.roll(clip, by, axis=0))(clips, after)
+    after = jnp.argmax(sounding[:, ::-1], axis=-1) + 1  # blocks of silence at the end, and the one that is cut
+    moved = jax.vmap(lambda clip, by: jnp.roll(clip, by, axis=0))(clips, after)
+    return jnp.where(jnp.arange(clips.shape[1])[None, :, None] < after[:, None, None], 0, moved)
 
 
 def _power(clips: Array) -> Array:

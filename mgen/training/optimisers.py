@@ -116,7 +116,7 @@ class Sgd:
 
 @dataclasses.dataclass(frozen=True)
 class RmsProp:
-    """Gradient over the root of its running mean square (Tieleman & Hinton, 2012), at one rate, as Keras has it."""
+    """Gradient over the root of its running mean square (Tieleman & Hinton, 2012), at one rate, as Keras 0.1 has it."""
 
     rate: float = 1e-3
     """Learning rate."""
@@ -136,7 +136,7 @@ class RmsProp:
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """The step down, scaled."""
-        return optax.rmsprop(self.schedule(steps), decay=self.decay, eps=1e-6)
+        return optax.rmsprop(self.schedule(steps), decay=self.decay, eps=1e-6, eps_in_sqrt=True)
 
 
 class PlateauState(NamedTuple):

@@ -64,7 +64,7 @@ def generate(
             raise ValueError("seconds: clips that are joined are as long as a clip each; leave it at 0")
         if not isinstance(features, Lasting):
             raise ValueError(f"seconds: clips of {type(features).__name__} are of one length; leave it at 0")
-        features = features.lasting(duration_s)
+        features = _lasting(features, duration_s)
         if isinstance(experiment.model, Elastic):  # what it is given is as long as what it makes
             experiment = dataclasses.replace(experiment, features=features)
             spec = dataclasses.replace(spec, shape=tuple(features.shape))
@@ -81,7 +81,9 @@ def generate(
     sample, made = _compiled(experiment.model, spec, steps), []
     for window in range(windows):
         own = jax.tree.map(lambda values, window=window: values[window::windows], seen)
-        made.append(_sampled(sample, variables, rng, own, rows // windows))
+        # A longer sound takes as much more memory.
+        at_once = max(1, _AT_ONCE * spec.shape[0] // steps) if steps else _AT_ONCE
+        made.append(_sampled(sample, variables, rng, own, rows // windows, min(at_once, _AT_ONCE)))
     clips = made[0]
     if windows > 1:
         share = experiment.data.overlap if isinstance(experiment.data, Windowed) else _OVERLAP
@@ -90,10 +92,16 @@ def generate(
     keys = jax.random.split(jax.random.fold_in(rng, 1), len(clips))
     waves = np.asarray(parallel.spread(features.decode, np.asarray(clips), keys))
     if duration_s:
-        waves = waves[:, : round(duration_s * features.sample_rate)]
+        waves = waves[:, : max(1, round(duration_s * features.sample_rate))]
     return heard(
         experiment, waves, labels_asked(spec, jax.tree.map(lambda values: values[::windows], seen), len(waves))
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _lasting(features: Lasting, duration_s: float) -> Lasting:
+    """One object for one length, so that what was compiled for it is found again."""
+    return features.lasting(duration_s)
 
 
 def _duration_s(model: Model, settings: Settings) -> float:
@@ -128,11 +136,13 @@ def labels_asked(spec: Spec, settings: Settings, count: int) -> np.ndarray:
     return np.stack(asked, axis=1).astype(np.float32) if asked else np.zeros((count, 0), np.float32)
 
 
-def _sampled(sample: Callable, variables: Variables, rng: jax.Array, settings: Settings, count: int) -> np.ndarray:
+def _sampled(
+    sample: Callable, variables: Variables, rng: jax.Array, settings: Settings, count: int, at_once: int
+) -> np.ndarray:
     """Features of each sound, [count, *shape]; the same noise at every call."""
     made = []
-    for number, start in enumerate(range(0, count, _AT_ONCE)):
-        some = jax.tree.map(lambda values, start=start: values[start : start + _AT_ONCE], settings)
+    for number, start in enumerate(range(0, count, at_once)):
+        some = jax.tree.map(lambda values, start=start: values[start : start + at_once], settings)
         own = jax.random.fold_in(rng, 0) if not number else jax.random.fold_in(jax.random.fold_in(rng, 2), number)
         made.append(np.asarray(sample(variables, own, some)))
     return np.concatenate(made)
