@@ -4,7 +4,8 @@
 
 configs/block_lstm.py at half its width on five-second clips of a folder of pieces, a quarter of which (by piece) are
 held out: one to four LSTM layers, and at one depth GRU layers and gated linear recurrences. Every tenth step the nats
-that held-out blocks cost are measured; the target is the least that one LSTM layer comes to, in the mean of its seeds. Writes benchmarks/results/block_layers.json and docs/figures/block_layers.png.
+that held-out blocks cost are measured; the target is the least that one LSTM layer comes to, in the mean of its seeds.
+Writes benchmarks/results/block_layers.json and docs/figures/block_layers.png.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from mgen.blocks.history import SILENCE, State, pooled
 from mgen.blocks.mixture import Mixture, draw, expected, log_density
 from mgen.blocks.outlook import Outlook, Point
 from mgen.blocks.recurrence import Cell
+from mgen.blocks.seeds import ending_in_sound, mean_power
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 
 _GUARDED, _LATELY = 2, 32.0  # neighbours to each side, and blocks, that are kept as loud as they were, together
@@ -238,7 +239,7 @@ class BlockLstm:
             )
             some = functools.reduce(jnp.logical_or, [clips.given for clips in given if clips is not None])
             mix = jnp.where(some, jnp.asarray(settings["mix"], jnp.float32), mix)
-        first, second = _from_the_end(first), _from_the_end(second)
+        first, second = ending_in_sound(first), ending_in_sound(second)
         mix = mix[:, None, None]
         # Two songs have nothing to do with each other: their powers add, not their amplitudes.
         mixed = ((1 - mix) * first + mix * second) / jnp.sqrt(jnp.square(1 - mix) + jnp.square(mix))
@@ -251,7 +252,7 @@ class BlockLstm:
         if "recalled" in state[1]:
             state[1]["recalled"] = recall.joined(*(own["recalled"] for _, own in found), mix[:, 0, 0])
             state[1]["trust"] = jnp.asarray(settings["recall"], jnp.float32)
-        reference = (1 - mix[:, 0]) * _power(first) + mix[:, 0] * _power(second)  # [count, values]
+        reference = (1 - mix[:, 0]) * mean_power(first) + mix[:, 0] * mean_power(second)  # [count, values]
         temperature = jnp.asarray(settings.get("temperature", jnp.zeros(count)), jnp.float32)[:, None]
 
         def step(carry: tuple[Any, ...], key: Array) -> tuple[tuple[Any, ...], Array]:
@@ -295,20 +296,3 @@ class BlockLstm:
         )
         block = block * gain
         return block, lately + (jnp.square(block) - lately) / _LATELY
-
-
-def _from_the_end(clips: Array) -> Array:
-    """Clips [count, blocks, values] that end in their last whole block of sound, the rest being silence before it.
-
-    The last block that sounds is left out: the end of the clip cuts it, and nothing goes on from half a window.
-    """
-    sounding = jnp.any(clips != 0, axis=-1)
-    after = jnp.argmax(sounding[:, ::-1], axis=-1) + 1  # blocks of silence at the end, and the one that is cut
-    moved = jax.vmap(lambda clip, by: jnp.roll(clip, by, axis=0))(clips, after)
-    return jnp.where(jnp.arange(clips.shape[1])[None, :, None] < after[:, None, None], 0, moved)
-
-
-def _power(clips: Array) -> Array:
-    """Mean square of each value, over the blocks of clips that sound: float32 [count, values]."""
-    sounding = jnp.any(clips != 0, axis=-1)
-    return jnp.sum(jnp.square(clips), axis=1) / jnp.maximum(jnp.sum(sounding, axis=1), 1)[:, None]
