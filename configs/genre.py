@@ -3,7 +3,7 @@
     python train.py configs/genre.py --data.path FOLDER --workdir runs/genre
     python sample.py runs/genre --count 1 --set content=a.mp3 style=b.ogg iterations=200
 
-FOLDER has a folder for each genre, or is GTZAN, or FMA with --data.table tracks.csv. Without any of them
+FOLDER has a folder for each genre, or is GTZAN, or fma_small with --data.table fma_metadata/tracks.csv. Without any
 `mgen render-tones SONGS --songs 128 --tempo 80 150 --pattern house lofi breakbeat techno reggae ambient bossa rock`
 makes songs of eight genres: --data.path SONGS --data.table songs.csv --data.column pattern.
 """

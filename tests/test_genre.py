@@ -158,13 +158,20 @@ def play():
 @pytest.mark.parametrize("start", style.STARTS)
 def test_descends_from_every_start_at_every_layer(start):
     weights = {f"{side}_conv{number}": 1.0 for side in ("content", "style") for number in (1, 2)}
-    for more, share in (({}, 0.5), (weights, 0.75)):
+    for more, share in (({}, 0.5), (weights, 0.85)):  # of a style that is far from the content a network keeps more
         asked = pair(start=float(style.STARTS.index(start)), iterations=60, **more)
         found = play()(learnt()[0], jax.random.key(0), asked)
         assert np.isfinite(found.features).all() and found.features.min() >= -1
-        if start == "style":  # of noise nothing of the content's detail is in the style: there is less to gain
-            share = 0.95
         assert found.after[0] < share * found.before[0], (found.after, found.before)
+
+
+def test_every_start_leads_to_the_same():
+    weights = {f"{side}_conv{number}": 1.0 for side in ("content", "style") for number in (1, 2)}
+    ends = [
+        float(play()(learnt()[0], jax.random.key(0), pair(start=float(number), iterations=300, **weights)).after[0])
+        for number in range(len(style.STARTS))
+    ]
+    assert max(ends) < 1.05 * min(ends)
 
 
 def test_pairs_do_not_depend_on_each_other():

@@ -131,20 +131,26 @@ track_id,,,,,,,
 def fma(tmp_path):
     for number in (2, 3, 5, 10, 134, 135, 136, 140, 999):
         sound(tmp_path / "fma" / "fma_small" / f"{number // 1000:03}" / f"{number:06}.wav", seconds=1.0)
-    (tmp_path / "fma" / "tracks.csv").write_text(FMA)
+    (tmp_path / "fma" / "fma_metadata").mkdir()
+    (tmp_path / "fma" / "fma_metadata" / "tracks.csv").write_text(FMA)
     return tmp_path / "fma" / "fma_small"
 
 
 def test_fma_splits_as_its_table_says(fma):
     """Three header lines; a track without a genre, or not in the table, is no item; the test set is not heard."""
-    corpus = opened(fma, table="tracks.csv")
+    corpus = opened(fma, table="fma_metadata/tracks.csv")
     assert corpus.labels[0].options == ("Hip-Hop", "Pop")
     assert set(tracks(corpus, "train")) == {f"000/{number:06}.wav" for number in (2, 3, 10, 134)}
     assert set(tracks(corpus, "validation")) == {f"000/{number:06}.wav" for number in (5, 136)}
     assert "2 of the test set" in corpus.report
-    small = opened(fma, table="tracks.csv", subset="small")
+    small = opened(fma, table="fma_metadata/tracks.csv", subset="small")
     assert set(tracks(small, "train")) == {f"000/{number:06}.wav" for number in (2, 3, 10)}
     assert small.fingerprint != corpus.fingerprint
+    mixed = opened(fma, table="fma_metadata/tracks.csv", split="segment", crop="grid", validation_fraction=0.3)
+    heard = {*tracks(mixed, "train"), *tracks(mixed, "validation")}
+    assert heard == {f"000/{number:06}.wav" for number in (2, 3, 5, 10, 134, 136)}, (
+        "by segment nor is the test set heard"
+    )
 
 
 def test_any_table(tmp_path):

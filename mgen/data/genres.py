@@ -125,7 +125,7 @@ class Genres(AtRms):
 
             def of_track(name: str) -> _Known | None:
                 stem = pathlib.PurePosixPath(name).stem
-                return tracks.get(int(stem)) if stem.isdigit() else None
+                return tracks.get(int(stem)) if stem.isdecimal() else None
 
             return of_track
         if self.subset:
@@ -155,7 +155,7 @@ def _fma_tracks(table: pathlib.Path, subset: str) -> dict[int, _Known] | None:
             columns = [places[pair] for pair in asked]
             tracks, held = {}, SUBSETS[: SUBSETS.index(subset) + 1] if subset else None
             for row in rows:
-                if len(row) <= max(columns) or not row[0].isdigit():  # the third line of the header
+                if len(row) <= max(columns) or not row[0].isdecimal():  # the third line of the header
                     continue
                 genre, split, own = (row[column] for column in columns)
                 if genre and (held is None or own in held):
@@ -213,6 +213,9 @@ class GenresCorpus:
         by_genre = collections.defaultdict(set)
         names = []
         for number, segment in segments:
+            if known[number].split == "test":
+                names.append("")
+                continue
             name = self._files[number].name + (f"#{segment}" if data.split == "segment" else "")
             names.append(name)
             by_genre[self._genre[number]].add(name)
@@ -220,7 +223,7 @@ class GenresCorpus:
         kept = set().union(
             *(validation_files(sorted(own), data.validation_fraction, data.split_seed) for own in by_genre.values())
         )
-        return ["validation" if name in kept else "train" for name in names]
+        return ["validation" if name in kept else "train" if name else "" for name in names]
 
     def size(self, split: str) -> int:
         """Segments in `split`, "train" or "validation". Raises ValueError for another."""

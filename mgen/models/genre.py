@@ -291,10 +291,10 @@ def _pair(
         layers,
         content,
         wanted,
-        starts[own["start"].astype(int)],
+        starts[jnp.round(own["start"]).astype(int)],
         ceiling,
         content_weights={name: own[f"content_{name}"] for name in wanted},
         style_weights={name: own[f"style_{name}"] for name in wanted},
-        iterations=own["iterations"].astype(int),
+        iterations=jnp.round(own["iterations"]).astype(int),
         **{name: own[name] for name in ("content_weight", "style_weight", "rate")},
     )
