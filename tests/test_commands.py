@@ -115,7 +115,7 @@ def test_a_mistyped_field_is_refused_with_the_nearest_name(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["dmo"], "dmo: no such config; give a file, or one of demo, "),
+        (["dmo"], "dmo: no such config; give a file, or one of "),
         (["demo:tiny"], "holds no experiment named 'tiny'; it holds experiment, smoke"),
         (["switches"], "data.path is empty; give a folder of audio files: --data.path DIR"),
         (["switches", "--data.path", "nowhere"], "nowhere"),
