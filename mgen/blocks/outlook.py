@@ -1,6 +1,8 @@
 """From blocks to the density of each next one: networks that say what may come, and how what they know is carried on.
 
-blocks [batch, steps, values], state -> Mixture [batch, steps, values, components], state after the last block
+    blocks [batch, steps, values], state -> Mixture [batch, steps, values, components], state after the last block
+
+Both heads of `mgen.models.block_lstm` are here.
 """
 
 from __future__ import annotations

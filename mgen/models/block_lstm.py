@@ -6,9 +6,10 @@ The original predicts each of 22,050 numbers of a Fourier transform outright (`h
 and reads all of it again: but where nobody can know the phase of the next block the answer with the least error is
 silence, and that is what it comes to. Here the network says a density of each number (`head="mixture"`). Its mean is
 what the number is next if it is of a steady tone, its width is how loud the number lately was, and the layers say how
-much of either there is, and over what time (`mgen.blocks.history`). The next block is drawn from that, and so has the
-loudness and the spectrum of music; a song that was never heard in training keeps its own tones, because they are not in
-the parameters.
+much of either there is, and over what time (`mgen.blocks.history`). What came after earlier moments like the present
+one is one more such loudness (`mgen.blocks.recall`): from it come notes and beats. The next block is drawn from that,
+and so has the loudness and the spectrum of music; a song that was never heard in training keeps its own tones, because
+they are not in the parameters.
 
 The network carries all that it knows of the past in a state of one size: one more block costs the same after a minute
 as after a second, where the original's cost grew with what it had made.
@@ -190,33 +191,18 @@ class BlockLstm:
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """Sounds to go on from, how, and for how long."""
+        aside, choice = controls.AsideSlider, controls.AsideChoice
+        varied = aside("temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music")
+        recalled = aside("recall", 0.0, 1.0, _TRUST, help="how closely it does again what it has heard")
         return (
             controls.Clip("seed_clip", "goes on from this sound instead of from a random one"),
             controls.Clip("seed_clip_to", "where mix leads, instead of to a random one"),
-            controls.AsideSlider(
-                "mix", 0.0, 1.0, 0.0, help="how far from seed_clip to seed_clip_to, where either is given"
-            ),
-            controls.AsideChoice(
-                "mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"
-            ),
-            *(
-                (
-                    controls.AsideSlider(
-                        "temperature", 0.0, 1.5, 1.0, help="0 is what is expected, 1 as varied as music"
-                    ),
-                )
-                if self.head == "mixture"
-                else ()
-            ),
-            *(
-                (controls.AsideSlider("recall", 0.0, 1.0, _TRUST, help="how closely it does again what it has heard"),)
-                if self._recalls
-                else ()
-            ),
+            aside("mix", 0.0, 1.0, 0.0, help="how far from seed_clip to seed_clip_to, where either is given"),
+            choice("mixing", ("states", "sounds"), help="what is mixed: what was understood, or the sounds"),
+            *([varied] if self.head == "mixture" else []),
+            *([recalled] if self._recalls else []),
             controls.seconds(),
-            controls.AsideChoice(
-                "begins_with", ("new", "seed"), help="seed: half of the sound at most is what it goes on from"
-            ),
+            choice("begins_with", ("new", "seed"), help="seed: half of the sound at most is what it goes on from"),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:

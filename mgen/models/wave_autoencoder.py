@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mgen import controls, losses
+from mgen import controls, dsp, losses
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 
 _SKETCH = 4  # times as many directions as axes are wanted
@@ -90,15 +90,12 @@ class Decoder(nn.Module):
         return x.reshape(len(x), -1)
 
 
+@functools.lru_cache(maxsize=8)
 def lapped(stride: int) -> np.ndarray:
-    """The modified discrete cosine transform with a sine window: orthonormal, float32 [stride bands, 2 * stride].
-
-    Reference: Princen & Bradley, "Analysis/synthesis filter bank design based on time domain aliasing cancellation",
-      IEEE TASSP 34(5), 1986.
-    """
-    time, band = np.arange(2 * stride) + 0.5, np.arange(stride)[:, None] + 0.5
-    window = np.sin(np.pi * time / (2 * stride))
-    return (np.sqrt(2 / stride) * window * np.cos(np.pi / stride * (time + stride / 2) * band)).astype(np.float32)
+    """What `dsp.mdct` makes of each sample of one frame: orthonormal rows, float32 [stride bands, 2 * stride]."""
+    with jax.ensure_compile_time_eval():  # also where a network is being traced it is a constant
+        frames = dsp.mdct(jnp.eye(2 * stride), block=stride)  # [samples, 3 blocks, bands]; the middle one is whole
+        return np.asarray(frames)[:, 1].T
 
 
 def _tilt(stride: int) -> np.ndarray:
