@@ -30,6 +30,7 @@ COUNT = 128  # sounds of each set
 _KNOWN = 1500  # training clips that copies are looked for in
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
 SETS = ("generated", "held out", "training", "mean features", "white noise")
+GIVEN = "given held-out clips"
 _HEARD = {"floor_db": -50.0, "n_mels": 10}  # see benchmarks/note_gan.py: above -80 dB, in 30 numbers
 
 
@@ -49,7 +50,7 @@ class Trial:
     steps: int = 2_000
     batch_size: int = 32
     measured: tuple[str, ...] = SETS
-    """What is listened to, of `SETS`."""
+    """What is listened to, of `SETS`, and `GIVEN`: what is made of these where a model is given clips."""
 
 
 def _noted(trial: Trial) -> dict[str, Any]:
@@ -137,6 +138,10 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         ),
         "white noise": noise,
     }
+    if GIVEN in trial.measured:  # other clips than those that they are compared with
+        given, given_labels = drawn(other, opened, COUNT)
+        again = _again(experiment, spec, variables, given, given_labels)
+        sets[GIVEN] = heard(dataclasses.replace(experiment, data=other), again, given_labels)
     known = library(experiment, corpus, most=_KNOWN) if trial.measured else np.zeros((0, 1))
     scores = {
         name: measured(name, sets, known, asked[:, 0] if name == "generated" else None, features.sample_rate, seed)
@@ -179,15 +184,12 @@ def _held_out_losses(
     return found
 
 
-def _reconstruction(experiment: Any, spec: Any, variables: Any, real: np.ndarray, labels: np.ndarray) -> dict | None:
-    """How far held-out clips are from what the model makes of them; None where it makes nothing of a clip."""
+def _again(experiment: Any, spec: Any, variables: Any, real: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    """What the model makes of clips that it is given, float32 [clips, samples]; None where it is given none."""
     import jax
 
     from mgen import controls, parallel
     from mgen.contracts import Listening
-    from mgen.losses import signal_to_noise_db
-    from mgen.metrics.mel import mel_distance
-    from mgen.metrics.spectral import log_spectral_distance, multi_resolution_stft_distance
     from mgen.training.sampling import settings_like
 
     model, features = experiment.model, experiment.features
@@ -206,12 +208,22 @@ def _reconstruction(experiment: Any, spec: Any, variables: Any, real: np.ndarray
         clip = controls.Clips(some, np.ones(len(some), bool))
         found.append(np.asarray(model.sample(variables, jax.random.key(0), own | {"clip": clip}, spec)))
     keys = jax.random.split(jax.random.key(0), len(real))
-    waves = np.asarray(parallel.spread(features.decode, np.concatenate(found), keys))
-    rate = features.sample_rate
+    return np.asarray(parallel.spread(features.decode, np.concatenate(found), keys))
+
+
+def _reconstruction(experiment: Any, spec: Any, variables: Any, real: np.ndarray, labels: np.ndarray) -> dict | None:
+    """How far held-out clips are from what the model makes of them; None where it makes nothing of a clip."""
+    from mgen.losses import signal_to_noise_db
+    from mgen.metrics.mel import mel_distance
+    from mgen.metrics.spectral import log_spectral_distance, multi_resolution_stft_distance
+
+    waves = _again(experiment, spec, variables, real, labels)
+    if waves is None:
+        return None
     return {
         "signal to noise, dB": float(signal_to_noise_db(waves, real)),
         "log-spectral, dB": float(np.mean(log_spectral_distance(waves, real))),
-        "log-mel, dB": float(np.mean(mel_distance(waves, real, sample_rate=rate))),
+        "log-mel, dB": float(np.mean(mel_distance(waves, real, sample_rate=experiment.features.sample_rate))),
         "multi-resolution": float(np.mean(multi_resolution_stft_distance(waves, real))),
     }
 

@@ -6,6 +6,7 @@ All of it is learnt while the model is trained, one batch at a time, and carried
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.linalg import solve_triangular
+from scipy.cluster.vq import kmeans2
 
 from mgen.arrays import EPSILON
 
@@ -46,6 +48,36 @@ def fresh(rng: Array, latent: int, components: int) -> Memory:
     }
 
 
+def fitted(latents: np.ndarray, components: int) -> Memory:
+    """A memory of many latents at once, float32 [clips, latent]: each component of those nearest to one mean.
+
+    For models that learn from so few clips at once that the first batch would tell no components apart.
+
+    Reference: Arthur & Vassilvitskii, "k-means++", SODA 2007 (where the means begin).
+    """
+    count, latent = latents.shape
+    with warnings.catch_warnings():  # of fewer different latents than components some have none, and a share of 0
+        warnings.simplefilter("ignore")
+        _, nearest = kmeans2(latents.astype(np.float64), components, minit="++", seed=0)
+    share = np.eye(components, dtype=np.float32)[nearest]
+    mean = latents.mean(axis=0)
+    found = {
+        "step": np.float32(count),
+        "count": np.float32(count),
+        "mean": mean,
+        "covariance": (latents - mean).T @ (latents - mean) / count,
+        "share": share.mean(axis=0),
+        "sums": share.T @ latents / count,
+        "products": np.einsum("bk,bi,bj->kij", share, latents, latents, optimize=True) / count,
+    }
+    return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
+
+
+def rate(memory: Memory, decay: float) -> Array:
+    """How much of the memory the next batch replaces: all of a fresh one, in time 1 - `decay`."""
+    return jnp.maximum(1 - decay, 1 / (1 + memory["step"]))
+
+
 def seen(memory: Memory, latents: Array, *, decay: float = 0.99) -> Memory:
     """The memory after one more batch, by one step of stepwise expectation maximisation.
 
@@ -57,7 +89,7 @@ def seen(memory: Memory, latents: Array, *, decay: float = 0.99) -> Memory:
     Reference: Cappe & Moulines, "On-line expectation-maximization algorithm for latent data models", JRSS B 71, 2009.
     """
     latents = lax.stop_gradient(latents)
-    rate = jnp.maximum(1 - decay, 1 / (1 + memory["step"]))
+    part = rate(memory, decay)
     mean = jnp.mean(latents, axis=0)
     # About the old mean: the spread between batches belongs to the covariance too.
     apart = latents - jnp.where(memory["step"] == 0, mean, memory["mean"])
@@ -75,8 +107,8 @@ def seen(memory: Memory, latents: Array, *, decay: float = 0.99) -> Memory:
         "sums": share.T @ latents / len(latents),
         "products": jnp.einsum("bk,bi,bj->kij", share, latents, latents) / len(latents),
     }
-    moved = {name: memory[name] + rate * (value - memory[name]) for name, value in statistics.items()}
-    count = (1 - rate) * memory["count"] + len(latents)
+    moved = {name: memory[name] + part * (value - memory[name]) for name, value in statistics.items()}
+    count = (1 - part) * memory["count"] + len(latents)
     return {"step": memory["step"] + 1.0, "count": count, **moved}
 
 

@@ -159,7 +159,8 @@ def play():
 def test_descends_from_every_start_at_every_layer(start):
     weights = {f"{side}_conv{number}": 1.0 for side in ("content", "style") for number in (1, 2)}
     for more, share in (({}, 0.5), (weights, 0.85)):  # of a style that is far from the content a network keeps more
-        asked = pair(start=float(style.STARTS.index(start)), iterations=60, **more)
+        share = 0.95 if start == "transport" else share  # which is near already
+        asked = pair(start=float(style.STARTS.index(start)), iterations=60, rate=0.05, **more)
         found = play()(learnt()[0], jax.random.key(0), asked)
         assert np.isfinite(found.features).all() and found.features.min() >= -1
         assert found.after[0] < share * found.before[0], (found.after, found.before)
@@ -167,18 +168,18 @@ def test_descends_from_every_start_at_every_layer(start):
 
 def test_every_start_leads_to_the_same():
     weights = {f"{side}_conv{number}": 1.0 for side in ("content", "style") for number in (1, 2)}
-    ends = [
-        float(play()(learnt()[0], jax.random.key(0), pair(start=float(number), iterations=300, **weights)).after[0])
-        for number in range(len(style.STARTS))
-    ]
+    asked = [pair(start=float(number), iterations=300, rate=0.05, **weights) for number in range(len(style.STARTS))]
+    ends = [float(play()(learnt()[0], jax.random.key(0), one).after[0]) for one in asked]
     assert max(ends) < 1.05 * min(ends)
 
 
 def test_pairs_do_not_depend_on_each_other():
     """A batch equals its items, each with its own number of iterations."""
-    asked = pair(count=3, iterations=[3.0, 9.0, 0.0], style_weight=[1.0, 5.0, 1.0])
+    start = float(style.STARTS.index("content"))
+    asked = pair(count=3, iterations=[3.0, 9.0, 0.0], style_weight=[1.0, 5.0, 1.0], start=start)
     together = play()(learnt()[0], jax.random.key(0), asked).features
-    np.testing.assert_array_equal(together[2], asked["content"].features[2])  # nothing was done
+    content = asked["content"].features[2]
+    np.testing.assert_array_equal(together[2], np.where(content < -0.8, np.float32(-1), content))  # nothing was done
     for number in (0, 1):
         alone = jax.tree.map(lambda values, number=number: values[number : number + 1], asked)
         own = play()(learnt()[0], jax.random.key(0), alone).features[0]
@@ -194,6 +195,25 @@ def test_a_second_style_is_mixed_in_where_it_is_given():
     np.testing.assert_allclose(found[0], other[0], atol=1e-4)
     plain = {name: values for name, values in asked.items() if name != "style_to"}
     np.testing.assert_allclose(found[1], play()(learnt()[0], jax.random.key(0), plain).features[1], atol=1e-4)
+
+
+def test_an_earlier_result_can_be_gone_on_from():
+    silence = float(style.STARTS.index("zeros"))
+    first = play()(learnt()[0], jax.random.key(0), pair(count=2, iterations=40, rate=0.05, start=silence))
+    begin = controls.Clips(np.asarray(first.features), np.array([True, False]))
+    more = play()(learnt()[0], jax.random.key(0), pair(count=2, iterations=20, start=silence) | {"begin": begin})
+    assert more.before[0] < 0.7 * first.before[0]  # what was silenced is to be found again
+    np.testing.assert_allclose(more.before[1], first.before[1], rtol=1e-5)
+    assert more.after[0] < more.before[0]
+
+
+def test_two_styles_are_a_start_between_them():
+    begins = style.STARTS.index("style")
+    ends = [
+        play()(learnt()[0], jax.random.key(0), pair(mix=mix, iterations=0, start=begins)) for mix in (0.0, 0.5, 1.0)
+    ]
+    shown = [np.where(end.features < -0.8, np.nan, end.features) for end in ends]
+    np.testing.assert_allclose(np.nanmean(shown[1] - (shown[0] + shown[2]) / 2), 0, atol=1e-5)
 
 
 def test_a_longer_pair_is_one_transfer():

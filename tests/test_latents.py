@@ -87,3 +87,25 @@ def test_no_gradient_flows_into_the_memory():
         return jnp.sum(latents.seen(latents.fresh(jax.random.key(0), 3, 2), batch)["products"])
 
     assert not np.any(jax.grad(total)(jnp.ones((4, 3))))
+
+
+def test_a_memory_of_many_latents_at_once_is_their_clusters():
+    rng = np.random.default_rng(0)
+    places = np.array([[5.0, 0.0], [-5.0, 0.0], [0.0, 8.0]])
+    rows = (places[np.arange(300) % 3] + 0.5 * rng.normal(size=(300, 2))).astype(np.float32)
+    memory = latents.fitted(rows, 3)
+    share, means, roots = latents.mixture(memory)
+    order = np.argsort(np.asarray(means) @ [1.0, 3.0])
+    np.testing.assert_allclose(share, 1 / 3, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(means)[order], places[[1, 0, 2]], atol=0.2)
+    np.testing.assert_allclose(np.asarray(roots @ jnp.swapaxes(roots, 1, 2)), [0.25 * np.eye(2)] * 3, atol=0.08)
+    assert jax.tree.structure(memory) == jax.tree.structure(latents.fresh(jax.random.key(0), 2, 3))
+    # The next batch is one of many, and does not replace what was found.
+    assert float(latents.rate(memory, 0.99)) == pytest.approx(0.01)
+    assert float(latents.rate(latents.fresh(jax.random.key(0), 2, 3), 0.99)) == 1
+
+
+def test_fewer_latents_than_components_can_be_drawn_from():
+    memory = latents.fitted(np.repeat(np.eye(3, dtype=np.float32), 2, axis=0), 5)
+    drawn = np.asarray(latents.draw(memory, jax.random.key(0), 200))
+    assert np.all(np.isfinite(drawn)) and np.median(np.linalg.norm(drawn[:, None] - np.eye(3), axis=-1).min(1)) < 0.5

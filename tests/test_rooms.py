@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "layers": {"arrays", "dsp"},
     "losses": {"arrays", "dsp"},
     "latents": {"arrays"},
+    "sketches": {"latents"},
     "principal": set(),
     "blocks": set(),
     "models": {
@@ -33,6 +34,7 @@ MAY_IMPORT = {
         "layers",
         "losses",
         "latents",
+        "sketches",
         "principal",
         "blocks",
         "dsp",

@@ -1,4 +1,4 @@
-"""The autoencoder of the waveform: one bottleneck however many layers, and the Gaussian that new clips come from.
+"""The autoencoder of the waveform: one bottleneck however many layers, and the mixture that new clips come from.
 
 Over 300 lines, because its tests are of one model that is trained once.
 """
@@ -12,10 +12,10 @@ import numpy as np
 import optax
 import pytest
 
-from mgen import controls, losses
-from mgen.contracts import Listening, Spec
+from mgen import controls, losses, sketches
+from mgen.contracts import Fitted, Listening, Spec
 from mgen.controls import Switch
-from mgen.models.wave_autoencoder import Residual, WaveAutoencoder, _axes, _directions, _seen, lapped
+from mgen.models.wave_autoencoder import Residual, WaveAutoencoder, lapped
 from tests import toys
 
 SPEC = Spec(shape=(256,), labels=(Switch("bright"),))
@@ -143,7 +143,7 @@ def test_the_bottleneck_is_the_same_whatever_the_layers(layers):
     for side in ("encoder", "decoder"):
         assert sum(name.startswith("Residual") for name in own["params"][side]) == layers
     latent = jax.jit(functools.partial(model.encode, spec=SPEC))(variables, waves(3, 0))
-    assert latent.shape == (3, 32, 2) and own["memory"]["mean"].shape == (64,)
+    assert latent.shape == (3, 32, 2) and own["memory"]["middle"].shape == (64,)
     assert jax.jit(model.decode)(variables, latent, jnp.zeros((3, 1))).shape == (3, 256)
 
 
@@ -166,77 +166,15 @@ def test_a_residual_block_adds_little_at_first():
         assert set(touched) == set(range(-3 * dilation, 3 * dilation + 1, dilation))
 
 
-def memory_of(size, covariance=None):
-    """Of as many directions as numbers, so that all of the covariance is known."""
-    covariance = np.eye(size) if covariance is None else covariance
-    sketch = jnp.asarray(covariance, jnp.float32) @ _directions(size, size)
-    return {"step": jnp.zeros(()), "mean": jnp.zeros(size), "sketch": sketch}
-
-
-def covariance(memory):
-    axes = np.asarray(_axes(memory, len(memory["mean"])))
-    return axes.T @ axes
-
-
-def test_the_gaussian_is_that_of_all_latents_that_were_seen():
-    rng = np.random.default_rng(0)
-    latents = (rng.normal(size=(10, 20, 6)) @ rng.normal(size=(6, 6)) + rng.normal(size=6)).astype(np.float32)
-    memory = memory_of(6)
-    for number, batch in enumerate(latents):
-        memory = _seen(memory, jnp.asarray(batch.reshape(20, 3, 2)))
-        rows = latents[: number + 1].reshape(-1, 6)
-        np.testing.assert_allclose(memory["mean"], rows.mean(axis=0), atol=1e-5)
-        np.testing.assert_allclose(covariance(memory), np.cov(rows.T, bias=True), atol=1e-3)
-    assert memory["step"] == 10
-
-
-def test_the_widest_axes_are_found():
-    rng = np.random.default_rng(0)
-    own, _ = np.linalg.qr(rng.normal(size=(60, 60)))
-    widths = 0.8 ** np.arange(60)
-    known = own.T * widths**2 @ own
-    axes = np.asarray(_axes(memory_of(60, known), 5))
-    np.testing.assert_allclose(np.linalg.norm(axes, axis=1), widths[:5], rtol=1e-3)
-    np.testing.assert_allclose(abs(np.sum(axes / widths[:5, None] * own[:5], axis=1)), 1, atol=1e-3)
-    assert len(_axes(memory_of(60, known), 100)) == 60
-    # From what it makes of a third as many directions as there are numbers.
-    few = memory_of(60) | {"sketch": jnp.asarray(known, jnp.float32) @ _directions(60, 20)}
-    axes = np.asarray(_axes(few, 5))
-    np.testing.assert_allclose(np.linalg.norm(axes, axis=1), widths[:5], rtol=0.02)
-    assert np.min(abs(np.sum(axes / widths[:5, None] * own[:5], axis=1))) > 0.97
-
-
-def test_the_memory_leads_nowhere():
-    slope = jax.grad(lambda latent: sum(jnp.sum(value) for value in _seen(memory_of(4), latent).values()))
-    np.testing.assert_array_equal(slope(jnp.ones((5, 2, 2))), 0)
-
-
-def test_what_was_seen_long_ago_is_forgotten():
-    memory = memory_of(4) | {"step": jnp.float32(1_000)}
-    new = _seen(memory, jnp.ones((40, 2, 2)))
-    np.testing.assert_allclose(new["mean"], 0.1, rtol=1e-5)
-    np.testing.assert_allclose(covariance(new), 0.9 * np.eye(4) + 0.1 * 0.9, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(_seen(memory, jnp.ones((3_000, 2, 2)))["mean"], 1, rtol=1e-5)
-
-
-@pytest.mark.parametrize("rows", ["constant", "of one axis", "few", "silent"])
-def test_latents_without_a_shape_can_be_drawn(rows):
-    rng = np.random.default_rng(0)
-    latents = {
-        "constant": np.full((8, 64), 30.0) + rng.normal(size=64),
-        "of one axis": rng.normal(size=(8, 1)) * rng.normal(size=64) + 10,
-        "few": rng.normal(size=(3, 64)),
-        "silent": np.zeros((8, 64)),
-    }[rows].astype(np.float32)
-    memory = memory_of(64)
-    for _ in range(5):
-        memory = _seen(memory, jnp.asarray(latents.reshape(-1, 32, 2)))
-    axes = np.asarray(_axes(memory, 32))
-    assert np.all(np.isfinite(axes))
-    spread = np.sqrt(np.sum(axes**2, axis=0))
-    assert np.max(spread) < 1.1 * np.max(latents.std(axis=0)) + 0.1
-    variables = {"autoencoder": started()["autoencoder"] | {"memory": memory}}
-    assert np.all(np.isfinite(SAMPLE(variables, jax.random.key(0), toys.settings(MODEL, SPEC, 4), spec=SPEC)))
+def test_it_begins_with_the_latents_of_examples():
+    assert isinstance(MODEL, Fitted) and MODEL.examples == 512
+    clips = waves(40, 0)
+    memory = MODEL.fit(started(), clips, SPEC)["autoencoder"]["memory"]
+    rows = np.asarray(ENCODE(started(), clips)).reshape(40, -1)
+    np.testing.assert_allclose(memory["middle"], rows.mean(axis=0), atol=1e-5)
+    known = sketches.fitted(started()["autoencoder"]["memory"], rows)
+    np.testing.assert_allclose(memory["sums"], known["sums"], atol=1e-5)
+    assert memory["count"] == 40 and set(memory) == set(started()["autoencoder"]["memory"])
 
 
 def made(key=0, *, count=4, **values):
@@ -252,12 +190,11 @@ def given(clips, mask=(1, 1, 1, 1)):
     return controls.Clips(np.where(mask[:, None, None], ENCODE(trained(), clips), np.float32(0)), mask)
 
 
-def test_a_draw_is_of_the_gaussian_and_no_variety_its_mean():
+def test_a_draw_is_of_the_mixture_and_no_variety_its_middle():
     memory = trained()["autoencoder"]["memory"]
-    axes = _axes(memory, MODEL.axes)
-    drawn = memory["mean"] + 0.5 * jax.random.normal(jax.random.key(3), (4, len(axes))) @ axes
+    drawn = memory["middle"] + 0.5 * sketches.draw(memory, jax.random.key(3), 4, MODEL.axes)
     np.testing.assert_allclose(made(3, variety=0.5), decoded(drawn.reshape(4, 32, 2)), atol=2e-3)
-    mean = decoded(jnp.repeat(memory["mean"].reshape(1, 32, 2), 4, axis=0))
+    mean = decoded(jnp.repeat(memory["middle"].reshape(1, 32, 2), 4, axis=0))
     np.testing.assert_allclose(made(variety=0.0), mean, atol=1e-5)
     np.testing.assert_array_equal(made(), made())
     assert np.max(abs(made() - made(1))) > 0.01 and len(np.unique(made(), axis=0)) == 4
@@ -322,6 +259,8 @@ def test_data_without_labels():
         ({"channels": 0}, "model.channels: expected at least 1, got 0"),
         ({"width": 0}, "model.width: expected at least 1, got 0"),
         ({"axes": 0}, "model.axes: expected at least 1, got 0"),
+        ({"components": 0}, "model.components: expected at least 1, got 0"),
+        ({"examples": 1}, "model.examples: expected at least 2, got 1"),
         ({"spectral": -0.1}, "model.spectral: expected at least 0, got -0.1"),
         ({"stride": 7}, "model.stride: expected an even number, got 7"),
         ({"windows": ()}, r"model.windows: expected some of 4 samples or more, got \(\)"),

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -40,7 +40,7 @@ from mgen.models import style
 _FLOOR_DB = 80.0  # of the features, `floor_db`
 _MASKED = 1 / 6  # of frames and of bins, which a mask takes at most
 #: Default weights of layers; all others are 0.
-_CONTENT = {"detail": 1.0, "partials": 1.0}
+_CONTENT = {"detail": 0.5, "partials": 1.0}
 _STYLE = {"bands": 1.0, "timbre": 1.0}
 
 
@@ -229,11 +229,12 @@ class Genre:
             controls.Clip("content", "the music that is kept", needed=True),
             controls.Clip("style", "the sound whose style it takes", needed=True),
             controls.Clip("style_to", "a second style, towards which mix leads"),
+            controls.Clip("begin", "what the descent begins from instead of start, such as an earlier result"),
             aside("mix", 0.0, 1.0, 0.0, help="how far from style to style_to, where that is given"),
             aside("content_weight", 0.0, 100.0, 1.0, help="of all that is kept"),
-            aside("style_weight", 0.0, 100.0, 30.0, help="of all that is taken"),
+            aside("style_weight", 0.0, 100.0, 20.0, help="of all that is taken"),
             aside("iterations", 0.0, 5000.0, 100.0, help="steps of the descent"),
-            aside("rate", 0.0, 1.0, 0.05, help="how far the first steps go, of half the range of decibels"),
+            aside("rate", 0.0, 1.0, 0.02, help="how far the first steps go, of half the range of decibels"),
             controls.AsideChoice("start", style.STARTS, help="what the descent begins from"),
             controls.seconds(),
             *weights,
@@ -259,11 +260,12 @@ class Genre:
         }
         numbers["mix"] = 0 * numbers["mix"] if second is None else jnp.where(second.given, numbers["mix"], 0)
         clips = [jnp.asarray(clip.features) for clip in (settings["content"], settings["style"], second) if clip]
+        begun = {"begin": jax.tree.map(jnp.asarray, settings["begin"])} if settings.get("begin") else {}
         rngs = jax.random.split(rng, count)
 
         def run(cheap: bool) -> style.Transferred:
             layers = functools.partial(self.layers, variables, spec=spec, cheap=cheap)
-            return jax.vmap(functools.partial(_pair, layers))(rngs, numbers, *clips)
+            return jax.vmap(functools.partial(_pair, layers))(rngs, numbers | begun, *clips)
 
         # Nobody waits for a network that nothing is asked of.
         dear = [values for name, values in numbers.items() if name.endswith("texture") or "_conv" in name]
@@ -274,24 +276,20 @@ class Genre:
         return self.transfer(variables, rng, settings, spec).features
 
 
-def _pair(
-    layers: style.Layers, rng: Array, own: dict[str, Array], content: Array, first: Array, second: Array | None = None
-) -> style.Transferred:
-    """One transfer, by the numbers of one sound; the clips are float32 [frames, bins]."""
-    styles = [style.whole(clip) for clip in (first, second) if clip is not None]
-    found = [jax.tree.map(style.statistics, dict(layers(clip))) for clip in styles]
-    loudest = [jnp.max(clip) for clip in styles]
-    wanted, ceiling = found[0], loudest[0]
-    if second is not None:
-        wanted = jax.tree.map(lambda a, b: a + own["mix"] * (b - a), *found)
-        ceiling = loudest[0] + own["mix"] * (loudest[1] - loudest[0])
-    noise = jnp.clip(0.3 * jax.random.normal(rng, content.shape) - 0.3, -1, 1)
-    starts = jnp.stack([content, styles[0], noise, jnp.full_like(content, -1.0)])
+def _pair(layers: style.Layers, rng: Array, own: dict[str, Any], content: Array, *others: Array) -> style.Transferred:
+    """One transfer, by the numbers of one sound; the clips are float32 [frames, bins], one or two of them styles."""
+    styles = [style.whole(clip) for clip in others]
+    found = [(jax.tree.map(style.statistics, dict(layers(clip))), jnp.max(clip), clip) for clip in styles]
+    # Of two styles the means, by the share of the second.
+    wanted, ceiling, clip = jax.tree.map(lambda a, b: a + own["mix"] * (b - a), found[0], found[-1])
+    start = style.beginnings(rng, content, clip, wanted["timbre"], ceiling)[jnp.round(own["start"]).astype(int)]
+    if "begin" in own:
+        start = jnp.where(own["begin"].given, own["begin"].features, start)
     return style.transfer(
         layers,
         content,
         wanted,
-        starts[jnp.round(own["start"]).astype(int)],
+        start,
         ceiling,
         content_weights={name: own[f"content_{name}"] for name in wanted},
         style_weights={name: own[f"style_{name}"] for name in wanted},

@@ -12,9 +12,10 @@ The first convolution takes all of the stride, and the layers are at the rate of
 would take many times as long. It begins as a lapped cosine transform, whose lowest bands are the latent at first, and
 the last one as its inverse: no gradient is spent on finding them, and the layers learn what is above.
 
-The latents of training clips are remembered as one Gaussian of the whole clip, all places and channels with each other,
-so that the decoder can be asked for new ones: a beat that is at the same place in all clips is in its mean, and what
-goes with what in its covariance. It is no music: what a clip is beyond its Gaussian, this prior does not know.
+The latents of training clips are remembered as a mixture of Gaussians of whole clips, all places and channels with each
+other, so that the decoder can be asked for new ones: a beat that is at the same place in all clips is in their means,
+and what goes with what in their covariances. One Gaussian of several pieces lies between them all. It is no music: what
+a clip is beyond its Gaussian, this prior does not know.
 
 Reference: Defossez et al., "High fidelity neural audio compression", TMLR 2023, and Zeghidour et al., "SoundStream",
   TASLP 2021 (the shape, without quantisation); Yamamoto, Song & Kim, "Parallel WaveGAN", ICASSP 2020 (the loss).
@@ -30,12 +31,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mgen import controls, dsp, losses
+from mgen import controls, dsp, losses, sketches
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 
 _SKETCH = 4  # times as many directions as axes are wanted
-_ROUNDING = 1e-6  # of the widest
-_CLIPS = 400  # that the covariance is of; while the encoder still moves, those long ago had other latents
+_CLIPS = 400  # that the mixture is of; while the encoder still moves, those long ago had other latents
 _KERNEL = 7  # of a residual block
 _DILATIONS = (1, 3, 9)  # of the blocks, in turn: ten, thirty and ninety milliseconds to either side, and more
 _TILT = 2.5  # of the lowest band, where music at the usual level has coefficients of about 0.4
@@ -146,11 +146,16 @@ class WaveAutoencoder:
     windows: tuple[int, ...] = (1024, 512, 128)
     """Frames of these spectrograms, samples; they overlap by three quarters."""
     axes: int = 32
-    """Of all latents' Gaussian, along which new ones are drawn; narrower ones are of too few clips to be known."""
+    """Of all latents' covariance, along which new ones are drawn; narrower ones are of too few clips to be known."""
+    components: int = 16
+    """Gaussians that new latents are drawn from."""
+    examples: int = 512
+    """Training clips that these begin with."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
-        for name, least in {"layers": 1, "stride": 2, "channels": 1, "width": 1, "axes": 1, "spectral": 0}.items():
+        ones = dict.fromkeys(("layers", "channels", "width", "axes", "components"), 1)
+        for name, least in (ones | {"stride": 2, "examples": 2, "spectral": 0}).items():
             if getattr(self, name) < least:
                 raise ValueError(f"model.{name}: expected at least {least}, got {getattr(self, name)}")
         if self.stride % 2:
@@ -173,16 +178,23 @@ class WaveAutoencoder:
         if max(self.windows) // 2 >= spec.shape[0]:
             raise ValueError(f"model.windows: {max(self.windows)} samples are too long for clips of {spec.shape[0]}")
         encoder, decoder = self._networks()
-        first, second = jax.random.split(rng)
+        first, second, third = jax.random.split(rng, 3)
         conditions = controls.encode(spec.labels, jnp.zeros((1, len(spec.labels))))
         latent = jnp.zeros((1, size // self.channels, self.channels))
         params = {
             "encoder": encoder.init(first, jnp.zeros((1, *spec.shape)))["params"],
             "decoder": decoder.init(second, latent, conditions)["params"],
         }
-        sketch = _directions(size, min(_SKETCH * self.axes, size))  # of a covariance that is 1
-        memory = {"step": jnp.zeros(()), "mean": jnp.zeros(size), "sketch": sketch}
+        memory = sketches.fresh(third, size, min(_SKETCH * self.axes, size), self.components)
         return {"autoencoder": {"params": params, "memory": memory}}
+
+    def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
+        """Begins the mixture with the latents that training clips have at first, float32 [clips, samples]."""
+        own = variables["autoencoder"]
+        encode = functools.partial(self.encode, variables, spec=spec)
+        coded = jax.jit(lambda clips: jax.lax.map(lambda clip: encode(clip[None])[0], clips, batch_size=16))(examples)
+        memory = sketches.fitted(own["memory"], np.asarray(coded).reshape(len(coded), -1))
+        return {"autoencoder": {**own, "memory": memory}}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """One player, descending the error of the wave and of its spectrograms."""
@@ -199,7 +211,11 @@ class WaveAutoencoder:
             "spectra": of_spectra,
             "signal_to_noise_db": losses.signal_to_noise_db(rebuilt, wave),
         }
-        updates = {"memory": _seen(variables["autoencoder"]["memory"], latent)} if train else {}
+        updates = (
+            {"memory": sketches.seen(variables["autoencoder"]["memory"], latent.reshape(len(latent), -1), clips=_CLIPS)}
+            if train
+            else {}
+        )
         # A wave's own loudness is what its error is measured by, so that quiet clips count as much as loud ones.
         loudness = jnp.mean(jnp.abs(wave)) + 1e-4
         return LossOutput(of_wave / loudness + self.spectral * of_spectra, metrics, updates)
@@ -224,52 +240,10 @@ class WaveAutoencoder:
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
-        """float32 [count, samples]: decodes a draw from the remembered Gaussian, a clip, or between two."""
+        """float32 [count, samples]: decodes a draw from the remembered mixture, a clip, or between two."""
         memory = variables["autoencoder"]["memory"]
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
         variety = jnp.asarray(settings["variety"], jnp.float32)[:, None]
-        axes = _axes(memory, self.axes)
-        drawn = memory["mean"] + variety * jax.random.normal(rng, (len(variety), len(axes))) @ axes
+        drawn = memory["middle"] + variety * sketches.draw(memory, rng, len(variety), self.axes)
         latent = controls.between_clips(settings, drawn.reshape(len(variety), -1, self.channels))
         return jnp.clip(self.decode(variables, latent, conditions), -1, 1)
-
-
-def _directions(size: int, count: int) -> Array:
-    """Random directions that a covariance is remembered along, the same ones always: float32 [size, count]."""
-    return jax.random.normal(jax.random.key(0), (size, count)) / np.sqrt(size)
-
-
-def _seen(memory: dict[str, Array], latent: Array) -> dict[str, Array]:
-    """Running mean of latents [batch, places, channels], and what their covariance makes of some directions.
-
-    All of the covariance has the square of a latent's numbers: to move it at every step took as long as the step. The
-    latents are constant to differentiation.
-    """
-    rows = jax.lax.stop_gradient(latent).reshape(len(latent), -1)
-    rate = jnp.maximum(len(rows) / _CLIPS, 1 / (1 + memory["step"])).clip(0, 1)
-    mean = jnp.mean(rows, axis=0)
-    directions = _directions(*memory["sketch"].shape)
-    # Of batches apart and between them, as Chan, Golub & LeVeque, 1983: nothing large is taken from anything large.
-    apart, between = rows - mean, mean - memory["mean"]
-    sketch = apart.T @ (apart @ directions) / len(rows) + (1 - rate) * jnp.outer(between, between @ directions)
-    return {
-        "step": memory["step"] + 1,
-        "mean": memory["mean"] + rate * between,
-        "sketch": memory["sketch"] + rate * (sketch - memory["sketch"]),
-    }
-
-
-def _axes(memory: dict[str, Array], count: int) -> Array:
-    """The widest axes of the covariance, each a standard deviation long: float32 [count, size], or fewer.
-
-    Reference: Tropp, Yurtsever, Udell & Cevher, "Fixed-rank approximation of a positive-semidefinite matrix from
-      streaming data", NeurIPS 2017 (Nystrom's method).
-    """
-    sketch = memory["sketch"]
-    core = _directions(*sketch.shape).T @ sketch
-    values, vectors = jnp.linalg.eigh((core + core.T) / 2)
-    # What rounding alone has left has no axis.
-    kept = values > _ROUNDING * jnp.max(values).clip(1e-20)
-    root = sketch @ vectors * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, values, 1)), 0)  # root @ root.T: covariance
-    _, mixed = jnp.linalg.eigh(root.T @ root)  # ascending
-    return (root @ mixed).T[::-1][:count]
