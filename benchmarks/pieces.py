@@ -1,10 +1,19 @@
-"""Three minutes of real music for the benchmarks: the middle of twelve pieces of shared/audio/music, joined."""
+"""Real music for the benchmarks: three minutes of twelve pieces, joined; and loops and electronic pieces in a folder.
+
+    python benchmarks/pieces.py PIECES
+
+links the loops and electronic pieces of shared/audio that benchmarks/families.py is asked for into a folder.
+"""
 
 from __future__ import annotations
 
+import argparse
 import pathlib
+import sys
 
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from benchmarks.record import ROOT
 from mgen import audio
@@ -25,6 +34,14 @@ PIECES = (
     "nutcracker_sugar_plum_fairy.ogg",
     "rhodes_demo.mp3",
     "vibe_ace.ogg",
+)
+#: With a beat, of shared/audio; the loops' tempi are in loops.csv beside them.
+HOUSE = (
+    *("loops/arovane_beat_c.flac", "loops/conga_loop_110.mp3", "loops/loop_breakbeat.flac", "loops/loop_compus.flac"),
+    *("loops/loop_electric.flac", "loops/loop_garzul.flac", "loops/loop_mehackit1.flac", "loops/loop_perc1.flac"),
+    *("music/arpeggio_crazy_mono.mp3", "music/chip_8bit_battle_loop.ogg", "music/cosmo_blast.mp3"),
+    *("music/ds10_light_flashes.mp3", "music/ds10_maintenance.mp3", "music/ds10_regulations_mono.mp3"),
+    *("music/lofi_cue.mp3", "music/lofi_oceanside.mp3", "music/vibe_ace.ogg", "loops/loops.csv"),
 )
 #: Root mean square of each, so that the loud pieces do not decide alone.
 LEVEL = 0.1
@@ -52,3 +69,18 @@ def excerpts(sample_rate: int, seconds: float = SECONDS, folder: pathlib.Path = 
     waves[:, : len(fade)] *= fade
     waves[:, -len(fade) :] *= fade[::-1]
     return waves * (LEVEL / np.sqrt(np.square(waves).mean(axis=-1, keepdims=True)))
+
+
+def link(out: pathlib.Path) -> None:
+    """Links the files of `HOUSE` into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in HOUSE:
+        path = (AUDIO.parent / name).resolve(strict=True)
+        (out / path.name).unlink(missing_ok=True)
+        (out / path.name).symlink_to(path)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path)
+    link(parser.parse_args().out)

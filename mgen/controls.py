@@ -141,8 +141,12 @@ class Aside:
         return self.default
 
 
+@dataclasses.dataclass(frozen=True)
 class AsideSlider(Aside, Slider):
     """A slider that nothing at random moves."""
+
+    draft: float | None = None
+    """The most that it is where a sound has to be quick, such as in the studio while a slider is held."""
 
 
 class AsideChoice(Aside, Choice):

@@ -249,6 +249,21 @@ def test_the_studio_asks_for_a_sound(tmp_path):
     assert content["kind"] == "clip" and content["needed"]
 
 
+def test_the_studio_descends_less_while_a_slider_is_held(tmp_path):
+    """While it is held the closed map and ten steps are heard, and at rest all of them."""
+    rng = np.random.default_rng(0)
+    for name in ("content", "style"):
+        audio.write(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(8_000), sample_rate=8_000)
+    player = Player(Loaded(experiment(), SPEC, create_state(learnt()[0], {"genre": optax.sgd(0.1)}), 0), tmp_path)
+
+    def heard(draft, iterations):
+        given = {name: str(tmp_path / f"{name}.wav") for name in ("content", "style")}
+        return player.play(given | {"iterations": iterations, "rate": 0.1}, seed=0, draft=draft).wave
+
+    np.testing.assert_array_equal(heard(True, 50), heard(True, 10))
+    assert np.any(heard(True, 5) != heard(True, 10)) and np.any(heard(False, 50) != heard(False, 10))
+
+
 def test_plays_what_is_given(tmp_path):
     rng = np.random.default_rng(0)
     asked = toys.settings(MODEL, SPEC, 1, iterations=2)

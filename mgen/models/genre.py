@@ -233,7 +233,7 @@ class Genre:
             aside("mix", 0.0, 1.0, 0.0, help="how far from style to style_to, where that is given"),
             aside("content_weight", 0.0, 100.0, 1.0, help="of all that is kept"),
             aside("style_weight", 0.0, 100.0, 20.0, help="of all that is taken"),
-            aside("iterations", 0.0, 5000.0, 100.0, help="steps of the descent"),
+            aside("iterations", 0.0, 5000.0, 100.0, help="steps of the descent", draft=10.0),
             aside("rate", 0.0, 1.0, 0.02, help="how far the first steps go, of half the range of decibels"),
             controls.AsideChoice("start", style.STARTS, help="what the descent begins from"),
             controls.seconds(),

@@ -112,6 +112,8 @@ class Player:
             for knob in self.knobs:
                 if isinstance(knob, controls.Clip) and knob.name in settings:
                     settings[knob.name] = self._listened(knob.name, settings[knob.name][0])
+                elif draft and isinstance(knob, controls.AsideSlider) and knob.draft is not None:
+                    settings[knob.name] = np.minimum(settings[knob.name], np.float32(knob.draft))
             wave = generate(experiment, self._spec, self._variables, settings, seed=seed)[0]
             return Sound(wave, np.asarray(_picture(wave, self.sample_rate)))
 
