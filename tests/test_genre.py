@@ -197,6 +197,19 @@ def test_a_second_style_is_mixed_in_where_it_is_given():
     np.testing.assert_allclose(found[1], play()(learnt()[0], jax.random.key(0), plain).features[1], atol=1e-4)
 
 
+def test_what_content_was_filled_up_with_stays_silent():
+    asked = pair(iterations=5)
+    short, again = np.full((1, 24, 16), -1, np.float32), asked["content"].features[:, np.arange(24) % 10]
+    short[:, :10] = again[:, :10]
+    ends = [
+        play()(learnt()[0], jax.random.key(0), asked | {"content": asked["content"]._replace(features=clip)}).features
+        for clip in (short, again)
+    ]
+    assert np.all(ends[0][:, 10:] == -1)
+    np.testing.assert_allclose(ends[0][:, :10], ends[1][:, :10], atol=1e-6)
+    assert np.mean(ends[0][:, :10]) > -0.8
+
+
 def test_an_earlier_result_can_be_gone_on_from():
     silence = float(style.STARTS.index("zeros"))
     first = play()(learnt()[0], jax.random.key(0), pair(count=2, iterations=40, rate=0.05, start=silence))

@@ -245,9 +245,8 @@ class Genre:
         fixed = style.fixed_layers(features, texture=not cheap)
         if cheap:
             return fixed
-        own = variables["genre"]
-        given = {"params": own["params"]["body"], "batch_stats": own["batch_stats"]["body"]}
-        found = self._networks(spec)[0].apply(given, features[None], train=False)
+        own = {name: parts["body"] for name, parts in variables["genre"].items()}
+        found = self._networks(spec)[0].apply(own, features[None], train=False)
         return fixed | {name: layer[0] for name, layer in found.items() if name != "out"}
 
     def transfer(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> style.Transferred:
@@ -278,6 +277,8 @@ class Genre:
 
 def _pair(layers: style.Layers, rng: Array, own: dict[str, Any], content: Array, *others: Array) -> style.Transferred:
     """One transfer, by the numbers of one sound; the clips are float32 [frames, bins], one or two of them styles."""
+    # Silence that the content was filled up with is no part of it: it is repeated instead, and cut afterwards.
+    filled_up, content = jnp.arange(len(content)) >= style.length(content), style.whole(content)
     styles = [style.whole(clip) for clip in others]
     found = [(jax.tree.map(style.statistics, dict(layers(clip))), jnp.max(clip), clip) for clip in styles]
     # Of two styles the means, by the share of the second.
@@ -285,7 +286,7 @@ def _pair(layers: style.Layers, rng: Array, own: dict[str, Any], content: Array,
     start = style.beginnings(rng, content, clip, wanted["timbre"], ceiling)[jnp.round(own["start"]).astype(int)]
     if "begin" in own:
         start = jnp.where(own["begin"].given, own["begin"].features, start)
-    return style.transfer(
+    made = style.transfer(
         layers,
         content,
         wanted,
@@ -296,3 +297,4 @@ def _pair(layers: style.Layers, rng: Array, own: dict[str, Any], content: Array,
         iterations=jnp.round(own["iterations"]).astype(int),
         **{name: own[name] for name in ("content_weight", "style_weight", "rate")},
     )
+    return made._replace(features=jnp.where(filled_up[:, None], -1.0, made.features))

@@ -200,12 +200,16 @@ def style_loss(own: Statistics, wanted: Statistics, content: Statistics) -> Arra
     return (shares.mean + shares.gram) / 2
 
 
+def length(features: Array) -> Array:
+    """How many frames of a clip, float32 [frames, bins], there are before the silence that it was filled up with."""
+    heard = jnp.any(features > -1 + 1e-3, axis=-1)
+    last = jnp.max(jnp.where(heard, jnp.arange(len(features)) + 1, 0))
+    return jnp.where(last > 0, last, len(features))
+
+
 def whole(features: Array) -> Array:
     """A clip that was filled up with silence, float32 [frames, bins], repeated instead: silence is nobody's style."""
-    heard = jnp.any(features > -1 + 1e-3, axis=-1)
-    frames = len(features)
-    length = jnp.max(jnp.where(heard, jnp.arange(frames) + 1, 0))
-    return features[jnp.arange(frames) % jnp.where(length > 0, length, frames)]
+    return features[jnp.arange(len(features)) % length(features)]
 
 
 def transfer(
