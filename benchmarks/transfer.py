@@ -2,6 +2,7 @@
 
     python benchmarks/transfer.py RUN MUSIC AMBIENCE [--iterations 100] [--hard 1000] [--sounds DIR]
     python benchmarks/transfer.py RUN MUSIC AMBIENCE --extractors     # what extracts features: six pairs, other layers
+    python benchmarks/transfer.py RUN MUSIC AMBIENCE --picture docs/figures/transfer.png     # four pairs to look at
 
 RUN is of configs/genre.py; MUSIC and AMBIENCE are folders that hold PIECES and STYLES, of which the first five seconds
 are heard. Each of the 36 pairs is transferred with the default settings, from every start, and by the closed map alone;
@@ -54,6 +55,7 @@ OTHER_STYLES = (
 TONAL = ("synthdrone_long.mp3", "ambi_drone.flac")
 _MIXES_DB = np.arange(-40, 61, 2.5)  # of the style beside the content
 _AT_ONCE = 9  # pairs
+_SHOWN = (9, 26, 0, 19)  # pairs in the picture, each of another piece and style
 _FAR = 0.05  # rate of a descent that begins where the closed map does not lead, and has further to go
 
 
@@ -168,11 +170,15 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=100)
     parser.add_argument("--hard", type=int, default=1000, help="iterations of transfers that seek NaN; 0 has none")
     parser.add_argument("--extractors", action="store_true")
+    parser.add_argument("--picture", type=pathlib.Path)
     parser.add_argument("--sounds", type=pathlib.Path, help="folder for the results as wav files")
     asked = parser.parse_args()
     transfers = Transfers(load(asked.run))
     if asked.extractors:
         extractors(transfers, pairs_of(asked.music, asked.ambience)[:: len(STYLES) + 1], asked.iterations)
+        return
+    if asked.picture:
+        picture(transfers, [pairs_of(asked.music, asked.ambience)[number] for number in _SHOWN], asked.picture)
         return
     sets = {
         "tuned on": pairs_of(asked.music, asked.ambience),
@@ -219,6 +225,32 @@ def judge(
             stem = f"{pathlib.Path(piece).stem}_as_{pathlib.Path(own).stem}.wav"
             audio.write(sounds / stem, result, sample_rate=rate)
     return found
+
+
+def picture(transfers: Transfers, pairs: list[tuple[str, str]], path: pathlib.Path) -> None:
+    """Draws content, style, and what the closed map and a descent from it make of them, a pair a row."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from mgen import dsp
+
+    rate = transfers.experiment.features.sample_rate
+    ways = [transfers.heard(transfers(pairs, iterations=count)[0]) for count in (0, 100)]
+    figure, axes = plt.subplots(len(pairs), 4, figsize=(12, 2.2 * len(pairs)), sharex=True, sharey=True)
+    for row, pair, *made in zip(axes, pairs, *ways, strict=True):
+        names = [pathlib.Path(name).stem for name in pair]
+        waves = dict(zip((*names, "closed map", "descent"), (*map(transfers.clip, pair), *made), strict=True))
+        for axis, (name, wave) in zip(row, waves.items(), strict=True):
+            mel = np.asarray(dsp.mel_spectrogram(wave, sample_rate=rate, n_fft=2048, hop_length=256, n_mels=128))
+            level = 10 * np.log10(np.maximum(mel / mel.max(), 1e-8))
+            axis.imshow(level.T, origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=0)
+            axis.set_title(name, fontsize=8)
+            axis.set_xticks([])
+            axis.set_yticks([])
+    figure.tight_layout()
+    figure.savefig(path, dpi=70)
 
 
 def extractors(transfers: Transfers, pairs: list[tuple[str, str]], iterations: int) -> None:
