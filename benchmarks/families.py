@@ -81,7 +81,9 @@ def tabulate(rows: list[dict]) -> None:
                 continue
             scores = [row["scores"][made] for row in some if made in row["scores"]]
             whole = [score for score in scores if "rhythm strength" in score]
-            if whole:
+            if not scores:
+                table += [old[name]] if name in old else []
+            elif whole:
                 trained = some[0]["trial"]["steps"] * some[0]["trial"]["batch_size"] if name in FAMILIES else "-"
                 about = {"songs": data, "sounds": name, "clips trained on": trained, "seeds": len(some)}
                 table.append(about | _row(whole))

@@ -75,9 +75,10 @@ def link(out: pathlib.Path) -> None:
     """Links the files of `HOUSE` into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     for name in HOUSE:
-        path = (AUDIO.parent / name).resolve(strict=True)
-        (out / path.name).unlink(missing_ok=True)
-        (out / path.name).symlink_to(path)
+        path, place = (AUDIO.parent / name).resolve(strict=True), out / pathlib.Path(name).name
+        if place.is_symlink():
+            place.unlink()
+        place.symlink_to(path)  # refused where there is a file of that name
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         ),
         "white noise": noise,
     }
-    if GIVEN in trial.measured:  # other clips than those that they are compared with
+    if GIVEN in trial.measured:  # of the same songs as those they are compared with, and many of the same clips
         given, given_labels = drawn(other, opened, COUNT)
         again = _again(experiment, spec, variables, given, given_labels)
         sets[GIVEN] = heard(dataclasses.replace(experiment, data=other), again, given_labels)

@@ -165,6 +165,8 @@ class Clip(Aside):
     help: str = ""
     needed: bool = False
     """Whether there is nothing to be made without one; `sampling` then refuses, and the model need not ask."""
+    levelled: bool = True
+    """Whether it is brought to the level of `Levelled` data; not where it is a sound that the model has made."""
 
     default = ""
 

@@ -51,14 +51,16 @@ def fresh(rng: Array, latent: int, components: int) -> Memory:
 def fitted(latents: np.ndarray, components: int) -> Memory:
     """A memory of many latents at once, float32 [clips, latent]: each component of those nearest to one mean.
 
-    For models that learn from so few clips at once that the first batch would tell no components apart.
+    It has seen them one by one: of the next batch it takes as much as `seen` does in time, or one over the clips. For
+    models that learn from so few clips at once that the first batch would tell no components apart.
 
     Reference: Arthur & Vassilvitskii, "k-means++", SODA 2007 (where the means begin).
     """
     count, latent = latents.shape
-    with warnings.catch_warnings():  # of fewer different latents than components some have none, and a share of 0
-        warnings.simplefilter("ignore")
-        _, nearest = kmeans2(latents.astype(np.float64), components, minit="++", seed=0)
+    # Of fewer different latents than components some have none, and a share of 0.
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")
+        _, nearest = kmeans2(latents.astype(np.float64), components, minit="++", rng=np.random.default_rng(0))
     share = np.eye(components, dtype=np.float32)[nearest]
     mean = latents.mean(axis=0)
     found = {

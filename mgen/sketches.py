@@ -54,7 +54,7 @@ def seen(memory: latents.Memory, rows: Array, *, clips: int) -> latents.Memory:
     Args:
       memory: of `fresh` or `fitted`.
       rows: latents, float32 [batch, size]; constant to differentiation.
-      clips: how many the memory is of in time; those before are forgotten.
+      clips: how many of each device the memory is of in time; those before are forgotten.
     """
     rows = jax.lax.stop_gradient(rows)
     directions, decay = _directions(*memory["sketch"].shape), max(0.0, 1 - len(rows) / clips)

@@ -14,12 +14,13 @@ import pytest
 from mgen import audio, controls
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider
+from mgen.data.genres import Genres
 from mgen.features import LogMel
 from mgen.models import style
 from mgen.models.genre import Genre
 from mgen.studio.player import Player
 from mgen.training.checkpoint import Loaded
-from mgen.training.sampling import generate
+from mgen.training.sampling import generate, listened
 from mgen.training.step import create_state
 from tests import toys
 
@@ -208,6 +209,10 @@ def test_what_content_was_filled_up_with_stays_silent():
     assert np.all(ends[0][:, 10:] == -1)
     np.testing.assert_allclose(ends[0][:, :10], ends[1][:, :10], atol=1e-6)
     assert np.mean(ends[0][:, :10]) > -0.8
+    # And it is gone on from as it was made.
+    begin = {"begin": controls.Clips(ends[0], np.ones(1, bool)), "content": asked["content"]._replace(features=short)}
+    more = play()(learnt()[0], jax.random.key(0), asked | begin | {"iterations": np.zeros(1, np.float32)}).features
+    np.testing.assert_allclose(more, ends[0], atol=1e-6)
 
 
 def test_an_earlier_result_can_be_gone_on_from():
@@ -275,6 +280,16 @@ def test_the_studio_descends_less_while_a_slider_is_held(tmp_path):
 
     np.testing.assert_array_equal(heard(True, 50), heard(True, 10))
     assert np.any(heard(True, 5) != heard(True, 10)) and np.any(heard(False, 50) != heard(False, 10))
+
+
+def test_an_earlier_result_is_heard_as_loud_as_it_was(tmp_path):
+    """What a model has made is not brought to the level of the data; what a person gives is."""
+    levelled = dataclasses.replace(experiment(), data=Genres(level_db=-30.0))
+    audio.write(tmp_path / "a.wav", 0.3 * np.random.default_rng(0).standard_normal(8_000), sample_rate=8_000)
+    given = {name: np.array([str(tmp_path / "a.wav")], object) for name in ("content", "begin")}
+    seen = listened(levelled, SPEC, learnt()[0], given)
+    apart = seen["begin"].features - seen["content"].features
+    assert np.median(apart) == pytest.approx((10 * np.log10(0.09) + 30) / 40, abs=0.02)  # of half the range of 80 dB
 
 
 def test_plays_what_is_given(tmp_path):

@@ -229,12 +229,12 @@ class Genre:
             controls.Clip("content", "the music that is kept", needed=True),
             controls.Clip("style", "the sound whose style it takes", needed=True),
             controls.Clip("style_to", "a second style, towards which mix leads"),
-            controls.Clip("begin", "what the descent begins from instead of start, such as an earlier result"),
+            controls.Clip("begin", "an earlier result, which the descent goes on from", levelled=False),
             aside("mix", 0.0, 1.0, 0.0, help="how far from style to style_to, where that is given"),
             aside("content_weight", 0.0, 100.0, 1.0, help="of all that is kept"),
             aside("style_weight", 0.0, 100.0, 20.0, help="of all that is taken"),
             aside("iterations", 0.0, 5000.0, 100.0, help="steps of the descent", draft=10.0),
-            aside("rate", 0.0, 1.0, 0.02, help="how far the first steps go, of half the range of decibels"),
+            aside("rate", 0.0, 1.0, 0.02, help="how far the first steps go, of 40 dB; 0.05 where start is another"),
             controls.AsideChoice("start", style.STARTS, help="what the descent begins from"),
             controls.seconds(),
             *weights,
@@ -278,14 +278,14 @@ class Genre:
 def _pair(layers: style.Layers, rng: Array, own: dict[str, Any], content: Array, *others: Array) -> style.Transferred:
     """One transfer, by the numbers of one sound; the clips are float32 [frames, bins], one or two of them styles."""
     # Silence that the content was filled up with is no part of it: it is repeated instead, and cut afterwards.
-    filled_up, content = jnp.arange(len(content)) >= style.length(content), style.whole(content)
+    length, content = style.length(content), style.whole(content)
     styles = [style.whole(clip) for clip in others]
     found = [(jax.tree.map(style.statistics, dict(layers(clip))), jnp.max(clip), clip) for clip in styles]
     # Of two styles the means, by the share of the second.
     wanted, ceiling, clip = jax.tree.map(lambda a, b: a + own["mix"] * (b - a), found[0], found[-1])
     start = style.beginnings(rng, content, clip, wanted["timbre"], ceiling)[jnp.round(own["start"]).astype(int)]
     if "begin" in own:
-        start = jnp.where(own["begin"].given, own["begin"].features, start)
+        start = jnp.where(own["begin"].given, style.whole(own["begin"].features, length), start)
     made = style.transfer(
         layers,
         content,
@@ -297,4 +297,4 @@ def _pair(layers: style.Layers, rng: Array, own: dict[str, Any], content: Array,
         iterations=jnp.round(own["iterations"]).astype(int),
         **{name: own[name] for name in ("content_weight", "style_weight", "rate")},
     )
-    return made._replace(features=jnp.where(filled_up[:, None], -1.0, made.features))
+    return made._replace(features=jnp.where(jnp.arange(len(content))[:, None] < length, made.features, -1.0))

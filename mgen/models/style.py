@@ -18,8 +18,8 @@ Besides those of a network there are five layers that nothing was trained for:
     texture  a convolution of random weights over a tenth of a second and all bands: what follows what
 
 The timbre alone can be moved without any descent (`transport`): each frame keeps its detail, and its cepstral
-coefficients go by the one linear map that takes the content's mean and covariance to the style's and moves them least.
-It is where a descent begins by default, and with no iterations all that is done, in milliseconds.
+coefficients go by the one affine map that takes the content's mean and covariance to the style's and moves them least.
+It is where a descent begins by default, and with no iterations all that is done.
 
 Reference: Gatys, Ecker & Bethge, "Image style transfer using convolutional neural networks", CVPR 2016; Ulyanov &
   Lebedev, "Audio texture synthesis and style transfer", 2016 (random weights, bands as channels); Grinstein et al.,
@@ -36,6 +36,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import lax
 
 from mgen.arrays import EPSILON
@@ -54,9 +55,8 @@ _NEIGHBOURS = 1 / 10  # of all bands, whose mean `detail` and `partials` take aw
 _LOUD = 2.0  # `partials` are exp(2 * features): by a factor e in 20 of 80 dB
 _LEAST = 0.01  # of the size of what is wanted: nearer to it the content is taken for the same
 _REACH, _FILTERS = 9, 192  # frames and channels of `texture`
-_RIDGE = 1e-3  # of the mean variance, added to that of each cepstral coefficient before it is divided by
+_RIDGE = 1e-3  # of the mean variance of both, added to that of each cepstral coefficient
 _SILENT = 0.2  # above the floor, a tenth of the range: frames that are pale there are heard as a plateau of noise
-_B1, _B2, _SMALL = 0.9, 0.999, 1e-8  # of Adam
 
 
 class Transferred(NamedTuple):
@@ -141,9 +141,9 @@ def transport(content: Array, wanted: Statistics) -> Array:
     timbre = product((content + 1) / 2, basis)
     own = statistics(timbre)
     count = len(own.mean)
-    ours, theirs = (
-        gram + (_RIDGE * jnp.trace(gram) / count + EPSILON) * jnp.eye(count) for gram in (own.gram, wanted.gram)
-    )
+    # One ridge for both, so that what hardly moves in the content is not stretched without limit.
+    ridge = (_RIDGE * (jnp.trace(own.gram) + jnp.trace(wanted.gram)) / (2 * count) + EPSILON) * jnp.eye(count)
+    ours, theirs = own.gram + ridge, wanted.gram + ridge
     root, inverse = _root(ours)
     between = product(product(inverse, _root(product(product(root, theirs), root))[0]), inverse)
     moved = wanted.mean + product(timbre - own.mean, between)
@@ -154,7 +154,8 @@ def _root(symmetric: Array) -> tuple[Array, Array]:
     """The root of a symmetric matrix without negative values, and its inverse."""
     values, vectors = jnp.linalg.eigh((symmetric + symmetric.T) / 2)
     roots = jnp.sqrt(jnp.maximum(values, EPSILON))
-    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+    product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    return product(vectors * roots, vectors.T), product(vectors / roots, vectors.T)
 
 
 def beginnings(rng: Array, content: Array, own: Array, wanted: Statistics, ceiling: Array) -> Array:
@@ -207,9 +208,12 @@ def length(features: Array) -> Array:
     return jnp.where(last > 0, last, len(features))
 
 
-def whole(features: Array) -> Array:
-    """A clip that was filled up with silence, float32 [frames, bins], repeated instead: silence is nobody's style."""
-    return features[jnp.arange(len(features)) % length(features)]
+def whole(features: Array, count: Array | None = None) -> Array:
+    """A clip, float32 [frames, bins], of which the first `count` frames, or its `length`, are repeated.
+
+    What a clip was filled up with is nobody's style. Silence in front and inside is a part of it.
+    """
+    return features[jnp.arange(len(features)) % (length(features) if count is None else count)]
 
 
 def transfer(
@@ -261,17 +265,15 @@ def transfer(
         totals = [jnp.maximum(sum(weights.values()), EPSILON) for weights in (content_weights, style_weights)]
         return content_weight * near / totals[0] + style_weight * like / totals[1]
 
-    def step(number: Array, carried: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        target, mean, square = carried
-        slope = jax.grad(loss)(target)
-        fine = jnp.all(jnp.isfinite(slope))
-        slope = jnp.where(fine, slope, 0)
-        mean, square = _B1 * mean + (1 - _B1) * slope, _B2 * square + (1 - _B2) * jnp.square(slope)
-        done = number + 1
-        even = (mean / (1 - _B1**done)) / (jnp.sqrt(square / (1 - _B2**done)) + _SMALL)
-        now = rate * 0.5 * (1 + jnp.cos(jnp.pi * number / iterations))
-        return jnp.where(fine, jnp.clip(target - now * even, -1, ceiling), target), mean, square
+    adam = optax.adam(lambda number: rate * 0.5 * (1 + jnp.cos(jnp.pi * number / iterations)))
 
-    nothing = jnp.zeros_like(start)
-    target, _, _ = lax.fori_loop(0, iterations, step, (start, nothing, nothing))
+    def step(_: Array, carried: tuple[Array, optax.OptState]) -> tuple[Array, optax.OptState]:
+        target, state = carried
+        slope = jax.grad(loss)(target)
+        move, moved = adam.update(slope, state)
+        new = jnp.clip(target + move, -1, ceiling), moved
+        fine = jnp.all(jnp.isfinite(slope))
+        return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, carried)
+
+    target, _ = lax.fori_loop(0, iterations, step, (start, adam.init(start)))
     return Transferred(jnp.where(target < -1 + _SILENT, -1.0, target), loss(start), loss(target))

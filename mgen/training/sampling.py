@@ -168,21 +168,23 @@ def listened(experiment: Experiment, spec: Spec, variables: Variables, settings:
     Raises:
       mgen.audio.AudioError: a file cannot be read.
     """
-    seen = {}
+    seen, knobs = {}, {knob.name: knob for knob in experiment.model.controls(spec)}
     for name, values in settings.items():
         if not isinstance(values, controls.Clips):
             values = np.asarray(values)
             if values.dtype.kind == "O":
                 if not any(values):  # the same as not to name it
                     continue
-                values = _clips(experiment, spec, variables, name, values)
+                values = _clips(experiment, spec, variables, knobs[name], values)
         seen[name] = values
     return seen
 
 
-def _clips(experiment: Experiment, spec: Spec, variables: Variables, name: str, texts: np.ndarray) -> controls.Clips:
+def _clips(
+    experiment: Experiment, spec: Spec, variables: Variables, knob: controls.Clip, texts: np.ndarray
+) -> controls.Clips:
     different = sorted({text for text in texts if text})  # many sounds may be given one file
-    waves = np.stack([_wave(experiment, name, text) for text in different])
+    waves = np.stack([_wave(experiment, knob, text) for text in different])
     encoded = parallel.spread(experiment.features.encode, waves)
     if isinstance(experiment.model, Listening):
         listen = _listening(experiment.model, spec)
@@ -194,7 +196,7 @@ def _clips(experiment: Experiment, spec: Spec, variables: Variables, name: str, 
     return controls.Clips(features, given)
 
 
-def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
+def _wave(experiment: Experiment, knob: controls.Clip, text: str) -> np.ndarray:
     """The beginning of a sound file as the data would give it: at its level, and filled up with zeros."""
     features, data = experiment.features, experiment.data
     longest = (_SLOWEST if isinstance(data, Warped) else 1) * features.samples
@@ -208,10 +210,10 @@ def _wave(experiment: Experiment, name: str, text: str) -> np.ndarray:
         else:
             wave = audio.read(text, **asked)
     except audio.AudioError as error:
-        raise audio.AudioError(f"{name}={panel.brief(text)}", error.reason) from error
+        raise audio.AudioError(f"{knob.name}={panel.brief(text)}", error.reason) from error
     if isinstance(data, Warped):
         return data.warp(wave, sample_rate=features.sample_rate, samples=features.samples)
-    if isinstance(data, Levelled):
+    if isinstance(data, Levelled) and knob.levelled:
         wave = data.level(wave)
     return np.pad(wave, (0, features.samples - len(wave)))
 
