@@ -253,6 +253,7 @@ def picture(transfers: Transfers, pairs: list[tuple[str, str]], iterations: int,
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     from mgen import dsp
 
@@ -271,6 +272,7 @@ def picture(transfers: Transfers, pairs: list[tuple[str, str]], iterations: int,
             axis.set_yticks([])
     figure.tight_layout()
     figure.savefig(path, dpi=70)
+    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def extractors(transfers: Transfers, pairs: list[tuple[str, str]], iterations: int) -> None:
