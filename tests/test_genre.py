@@ -12,6 +12,7 @@ import optax
 import pytest
 
 from mgen import audio, controls
+from mgen.commands import studio
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider
 from mgen.data.genres import Genres
@@ -257,7 +258,7 @@ def test_a_missing_clip_is_one_clear_line(tmp_path):
             generate(experiment(), SPEC, learnt()[0], asked, seed=0)
 
 
-def test_the_studio_asks_for_a_sound(tmp_path):
+def test_the_studio_asks_for_a_sound(tmp_path, caplog):
     state = create_state(learnt()[0], {"genre": optax.sgd(0.1)})
     player = Player(Loaded(experiment(), SPEC, state, 0), tmp_path)
     with pytest.raises(ValueError, match=r"^content: the music that is kept: choose a sound$"):
@@ -265,6 +266,8 @@ def test_the_studio_asks_for_a_sound(tmp_path):
     player.check({"style": "b.wav", "content": "a.wav"})
     content = player.describe()["controls"][0]
     assert content["kind"] == "clip" and content["needed"]
+    studio._warm_up([player])  # there is nothing to warm up with, which is no error
+    assert not caplog.records
 
 
 def test_the_studio_descends_less_while_a_slider_is_held(tmp_path):

@@ -80,6 +80,10 @@ def main(arguments: Sequence[str], *, program: str) -> None:
 
 def _warm_up(players: Sequence) -> None:
     for player in players:
+        try:
+            player.check({})
+        except ValueError:  # it plays only what a person gives it
+            continue
         for draft in (True, False):
             try:
                 player.play({}, seed=0, draft=draft)
