@@ -80,13 +80,15 @@ def rate(memory: Memory, decay: float) -> Array:
     return jnp.maximum(1 - decay, 1 / (1 + memory["step"]))
 
 
-def seen(memory: Memory, latents: Array, *, decay: float = 0.99) -> Memory:
+def seen(memory: Memory, latents: Array, *, decay: float = 0.99, hard: bool = False) -> Memory:
     """The memory after one more batch, by one step of stepwise expectation maximisation.
 
     Args:
       memory: of `fresh`.
       latents: float32 [batch, latent]; constant to differentiation.
       decay: what is kept of the old statistics; it warms up, and so the first batch replaces what was guessed.
+      hard: whether a latent is of the component with the nearest mean alone. No matrix is factored then: of many
+        dimensions that is slow, and on several CPU devices it has hung beside transforms of frames.
 
     Reference: Cappe & Moulines, "On-line expectation-maximization algorithm for latent data models", JRSS B 71, 2009.
     """
@@ -101,7 +103,12 @@ def seen(memory: Memory, latents: Array, *, decay: float = 0.99) -> Memory:
     chosen = latents[np.arange(components) % len(latents)]
     apart_from = jnp.sum(jnp.square(latents[:, None] - chosen), axis=-1)
     nearest = jax.nn.one_hot(jnp.argmin(apart_from, axis=1), components)
-    share = jnp.where(memory["step"] == 0, nearest, responsibilities(memory, latents))  # [batch, components]
+    if hard:
+        means = memory["sums"] / jnp.maximum(memory["share"], _LEAST)[:, None]
+        own = jax.nn.one_hot(jnp.argmin(jnp.sum(jnp.square(latents[:, None] - means), axis=-1), axis=1), components)
+    else:
+        own = responsibilities(memory, latents)
+    share = jnp.where(memory["step"] == 0, nearest, own)  # [batch, components]
     statistics = {
         "mean": mean,
         "covariance": covariance,

@@ -64,7 +64,7 @@ def seen(memory: latents.Memory, rows: Array, *, clips: int) -> latents.Memory:
     # Of batches apart and between them, as Chan, Golub & LeVeque, 1983: nothing large is taken from anything large.
     apart, between = rows - mean, mean - memory["middle"]
     sketch = apart.T @ (apart @ directions) / len(rows) + (1 - rate) * jnp.outer(between, between @ directions)
-    return latents.seen(along, rows @ directions, decay=decay) | {
+    return latents.seen(along, rows @ directions, decay=decay, hard=True) | {
         "middle": memory["middle"] + rate * between,
         "sketch": memory["sketch"] + rate * (sketch - memory["sketch"]),
     }
