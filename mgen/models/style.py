@@ -59,6 +59,10 @@ _RIDGE = 1e-3  # of the mean variance of both, added to that of each cepstral co
 _SILENT = 0.2  # above the floor, a tenth of the range: frames that are pale there are heard as a plateau of noise
 
 
+#: Statistics of decibels are differences of much larger numbers.
+_product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+
+
 class Transferred(NamedTuple):
     """What `transfer` made of one pair."""
 
@@ -89,7 +93,7 @@ def fixed_layers(features: Array, *, texture: bool = True) -> dict[str, Array]:
         sums = jnp.cumsum(jnp.pad(near, ((0, 0), (1, 0))), axis=-1)
         return values - (sums[:, width:] - sums[:, :-width]) / width
 
-    timbre = jnp.matmul(levels, cosine_basis(bins, min(_CEPSTRAL, bins)), precision=lax.Precision.HIGHEST)
+    timbre = _product(levels, cosine_basis(bins, min(_CEPSTRAL, bins)))
     detail, partials = without_neighbours(levels), without_neighbours(jnp.exp(_LOUD * features))
     layers = {"bands": levels, "detail": detail, "partials": partials, "timbre": timbre}
     if texture:
@@ -117,7 +121,7 @@ def statistics(layer: Array) -> Statistics:
     flat = layer.reshape(-1, layer.shape[-1])
     mean = jnp.mean(flat, axis=0)
     around = flat - mean
-    return Statistics(mean, jnp.matmul(around.T, around, precision=lax.Precision.HIGHEST) / len(flat))
+    return Statistics(mean, _product(around.T, around) / len(flat))
 
 
 def transport(content: Array, wanted: Statistics) -> Array:
@@ -137,25 +141,23 @@ def transport(content: Array, wanted: Statistics) -> Array:
       Algebra Appl. 48, 1982; Lu et al., ICCV 2019.
     """
     basis = cosine_basis(content.shape[-1], len(wanted.mean))
-    product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-    timbre = product((content + 1) / 2, basis)
+    timbre = _product((content + 1) / 2, basis)
     own = statistics(timbre)
     count = len(own.mean)
     # One ridge for both, so that what hardly moves in the content is not stretched without limit.
     ridge = (_RIDGE * (jnp.trace(own.gram) + jnp.trace(wanted.gram)) / (2 * count) + EPSILON) * jnp.eye(count)
     ours, theirs = own.gram + ridge, wanted.gram + ridge
     root, inverse = _root(ours)
-    between = product(product(inverse, _root(product(product(root, theirs), root))[0]), inverse)
-    moved = wanted.mean + product(timbre - own.mean, between)
-    return content + 2 * product(moved - timbre, basis.T)
+    between = _product(_product(inverse, _root(_product(_product(root, theirs), root))[0]), inverse)
+    moved = wanted.mean + _product(timbre - own.mean, between)
+    return content + 2 * _product(moved - timbre, basis.T)
 
 
 def _root(symmetric: Array) -> tuple[Array, Array]:
     """The root of a symmetric matrix without negative values, and its inverse."""
     values, vectors = jnp.linalg.eigh((symmetric + symmetric.T) / 2)
     roots = jnp.sqrt(jnp.maximum(values, EPSILON))
-    product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-    return product(vectors * roots, vectors.T), product(vectors / roots, vectors.T)
+    return _product(vectors * roots, vectors.T), _product(vectors / roots, vectors.T)
 
 
 def beginnings(rng: Array, content: Array, own: Array, wanted: Statistics, ceiling: Array) -> Array:
