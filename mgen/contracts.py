@@ -264,3 +264,19 @@ class Fitted(Model, Protocol):
     def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
         """Fresh variables as the examples, float32 [clips, *spec.shape], would have them; shapes stay as they are."""
         ...
+
+
+@runtime_checkable
+class Based(Model, Protocol):
+    """A model of which a part is trained in another run first (`Experiment.base`), and stays as it is.
+
+    Any other model that begins from a run has all of its variables from there, and so has to be of the same sizes.
+    """
+
+    def based(self, variables: Variables, base: Variables) -> Variables:
+        """Fresh variables with what that run has learnt; shapes stay as they are.
+
+        Raises:
+          ValueError: it is no run of what this model needs; the message says of what.
+        """
+        ...

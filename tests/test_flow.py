@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from mgen import controls
+from mgen import controls, rectified
 from mgen.contracts import Fitted, Spec
 from mgen.controls import Choice
 from mgen.models import flow
@@ -77,7 +77,16 @@ def trained(steps=600):
     return {"flow": begun["flow"] | {"params": params}}
 
 
-SAMPLE, VELOCITY = jax.jit(MODEL.sample, static_argnames="spec"), jax.jit(MODEL._velocity)
+SAMPLE = jax.jit(MODEL.sample, static_argnames="spec")
+
+
+@jax.jit
+def VELOCITY(variables, *at):  # noqa: N802 - compiled once, as what is above it
+    return rectified.velocity(MODEL._beyond(variables), flow._gaussian(variables["flow"]["basis"]), *at)
+
+
+def left_by_gaussian(variables, times):
+    return rectified.left(flow._gaussian(variables["flow"]["basis"]), jnp.asarray(times), 24)
 
 
 def made(count=4, key=0, **values):
@@ -195,7 +204,7 @@ def test_the_velocity_at_first_is_that_of_the_gaussian_of_the_clips(elsewhere):
         left.append(np.sqrt(np.trace(own + np.eye(24) - shared @ np.linalg.solve(seen, shared)) / 24))
     found = velocity(variables, x, times, [0, 1, 0, 1], [1.0, 1.0, 0.0, 0.0])
     np.testing.assert_allclose(found, np.reshape(means, x.shape), rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(flow._left(variables["flow"]["basis"], jnp.asarray(times)), left, rtol=1e-3)
+    np.testing.assert_allclose(left_by_gaussian(variables, times), left, rtol=1e-3)
     out = jax.tree.map(lambda leaf: leaf + (leaf.shape == (12,)), variables["flow"]["params"])  # bias of a token's bins
     more = velocity({"flow": variables["flow"] | {"params": out}}, x, times, [0, 1, 0, 1], [1.0, 1.0, 0.0, 0.0])
     np.testing.assert_allclose(more - found, np.ones((4, 6)) * np.reshape(left, (4, 1, 1)), rtol=1e-3, atol=1e-3)
@@ -216,7 +225,7 @@ def test_at_first_sounds_are_of_the_gaussian_of_the_clips():
 
 def test_a_block_leaves_its_tokens_as_they_are_at_first():
     x, condition = jax.random.normal(jax.random.key(0), (2, 3, 8)), jax.random.normal(jax.random.key(1), (2, 5))
-    block = flow.Block(heads=2)
+    block = rectified.Block(heads=2)
     params, apply = jax.jit(block.init)(jax.random.key(2), x, condition), jax.jit(block.apply)
     np.testing.assert_array_equal(apply(params, x, condition), x)
     assert np.all(np.max(abs(apply(jax.tree.map(lambda leaf: leaf + 0.1, params), x, condition) - x), axis=-1) > 0.01)
@@ -263,7 +272,7 @@ def test_the_loss_by_hand():
     for variables in (started(), trained()):
         output = loss(variables, jax.random.key(4), batch_of(FOUR))
         wrong = velocity(variables, points, times, [0, 0, 0, 0]) - (clips - begun)
-        expected = np.mean(np.square(wrong / flow._left(variables["flow"]["basis"], times)[:, None, None]))
+        expected = np.mean(np.square(wrong / left_by_gaussian(variables, times)[:, None, None]))
         assert float(output.value) == pytest.approx(float(expected), rel=1e-3) and not output.updates
 
 

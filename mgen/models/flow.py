@@ -2,22 +2,13 @@
 
     noise -> (time, conditions) -> velocity -> ... -> features [batch, frames, bins]
 
-A point that goes in a straight line from noise to a clip has one velocity all the way; the network learns the mean of
-it over all lines that pass through a point, and following that mean takes noise to new clips in a few steps. What the
-original's GAN and VAE missed it has: no game to be lost, and no average of clips for an answer, since where two clips
-disagree the flow goes to either.
+What the original's GAN and VAE missed it has: no game to be lost, and no average of clips for an answer. It begins as
+the flow to the Gaussian of the training clips, by their principal components (`mgen/rectified.py` says what a flow is).
+A transformer over the frames learns what clips are beyond their Gaussian: its tokens are a few frames with all their
+bins, as they are and as the Gaussian would have them without the noise. The conditions are left out of some training
+clips, so that sampling can be guided: away from what a clip is without them.
 
-The velocity that leads noise to the Gaussian of the training clips, by their principal components, is known in closed
-form. A transformer over the frames, which at first adds nothing to it, learns what clips are beyond their Gaussian: its
-tokens are a few frames with all their bins, as they are and as the Gaussian would have them without the noise. Its
-layers are modulated by time and conditions; the conditions are left out of some training clips, so that sampling can be
-guided: away from what a clip is without them.
-
-Reference: Liu, Gong & Liu, "Flow straight and fast: learning to generate and transfer data with rectified flow",
-  ICLR 2023; Lipman et al., "Flow matching for generative modeling", ICLR 2023; Esser et al., "Scaling rectified flow
-  transformers for high-resolution image synthesis", ICML 2024 (times that are drawn more often from the middle);
-  Peebles & Xie, "Scalable diffusion models with transformers", ICCV 2023 (modulation); Ho & Salimans, "Classifier-free
-  diffusion guidance", 2022, arXiv:2207.12598; Meng et al., "SDEdit", ICLR 2022 (beginning from a given clip).
+Reference: those of `mgen/rectified.py`; Meng et al., "SDEdit", ICLR 2022 (beginning from a given clip).
 """
 
 from __future__ import annotations
@@ -27,66 +18,15 @@ import functools
 import math
 from collections.abc import Callable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mgen import controls, principal
+from mgen import controls, principal, rectified
 from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
 
-_FREQUENCIES = 64  # of the code of time
-# Mean and spread of the logit of the times trained at: large components are decided early, and the ends are easy.
-_TIMES = (-1.0, 1.5)
-_MOST_STEPS, _MOST_GUIDANCE = 64.0, 6.0  # that a person may ask for
-_SLOWER = 2  # power by which the first steps are shorter: what is large comes out of the noise at once
 _LEAST = 1e-4  # variance of a feature beyond the components, beside a mean of 1: a flow must arrive somewhere
 _HAZE = 1 / 24  # of the features' range: what is that near to the floor is at it, see `principal.silence_floor`
-
-
-class Block(nn.Module):
-    """Attention over tokens and a perceptron at each, both modulated: [batch, tokens, width] to the same shape."""
-
-    heads: int
-
-    @nn.compact
-    def __call__(self, x: Array, condition: Array) -> Array:
-        """Refines x by a condition [batch, width]; at first it is left as it is."""
-        width = x.shape[-1]
-        modulation = nn.Dense(6 * width, kernel_init=nn.initializers.zeros)(nn.silu(condition))[:, None]
-        shift, scale, gate, shift_2, scale_2, gate_2 = jnp.split(modulation, 6, axis=-1)
-        y = nn.LayerNorm(use_bias=False, use_scale=False)(x) * (1 + scale) + shift
-        x = x + gate * nn.MultiHeadDotProductAttention(self.heads)(y, y)
-        y = nn.LayerNorm(use_bias=False, use_scale=False)(x) * (1 + scale_2) + shift_2
-        return x + gate_2 * nn.Dense(width)(nn.gelu(nn.Dense(4 * width)(y)))
-
-
-class Beyond(nn.Module):
-    """What a noisy clip is going to beyond its Gaussian: [batch, frames, bins, 2] at times [batch] to [..., bins]."""
-
-    patch: int
-    width: int
-    depth: int
-    heads: int
-
-    @nn.compact
-    def __call__(self, seen: Array, time: Array, conditions: Array, known: Array) -> Array:
-        """Where `known` [batch] is 0 the conditions [batch, conditions] are not looked at; at first all is 0."""
-        batch, frames, bins, views = seen.shape
-        tokens = frames // self.patch
-        angles = 1000 * time[:, None] * jnp.exp(-math.log(10_000) * jnp.arange(_FREQUENCIES) / _FREQUENCIES)
-        code = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)  # [batch, 2 * frequencies]
-        told = nn.Dense(self.width)(conditions) * known[:, None]
-        told = told + nn.Dense(self.width, use_bias=False)(1 - known[:, None])
-        condition = nn.Dense(self.width)(nn.silu(nn.Dense(self.width)(code))) + told  # [batch, width]
-        h = nn.Dense(self.width)(seen.reshape(batch, tokens, self.patch * bins * views))  # [batch, tokens, width]
-        h = h + self.param("place", nn.initializers.normal(0.02), (tokens, self.width))
-        for _ in range(self.depth):
-            h = Block(self.heads)(h, condition)
-        modulation = nn.Dense(2 * self.width, kernel_init=nn.initializers.zeros)(nn.silu(condition))[:, None]
-        shift, scale = jnp.split(modulation, 2, axis=-1)
-        h = nn.LayerNorm(use_bias=False, use_scale=False)(h) * (1 + scale) + shift
-        return nn.Dense(self.patch * bins, kernel_init=nn.initializers.zeros)(h).reshape(batch, frames, bins)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +61,7 @@ class Flow:
         for name, value in (least | {"guidance": 0}).items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
-        for name, most in (("steps", _MOST_STEPS), ("guidance", _MOST_GUIDANCE)):
+        for name, most in (("steps", rectified.MOST_STEPS), ("guidance", rectified.MOST_GUIDANCE)):
             if getattr(self, name) > most:
                 raise ValueError(f"model.{name}: expected at most {most:g}, got {getattr(self, name)}")
         if self.width % self.heads:
@@ -130,8 +70,8 @@ class Flow:
             raise ValueError(f"model.unconditioned: expected 0 <= unconditioned < 1, got {self.unconditioned}")
 
     @property
-    def _network(self) -> Beyond:
-        return Beyond(self.patch, self.width, self.depth, self.heads)
+    def _network(self) -> rectified.Beyond:
+        return rectified.Beyond(self.patch, self.width, self.depth, self.heads)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables. Raises ValueError where the features are no frames of bins, or these no whole tokens."""
@@ -155,115 +95,66 @@ class Flow:
 
     def _loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
         basis = variables["flow"]["basis"]
-        clip = (batch["features"] - basis["mean"]) / jnp.sqrt(basis["variance"])
-        at, noisy, told = jax.random.split(rng, 3)
-        time = nn.sigmoid(_TIMES[0] + _TIMES[1] * jax.random.normal(at, (len(clip),)))
-        noise = jax.random.normal(noisy, clip.shape)
-        known = (jax.random.uniform(told, (len(clip),)) >= (self.unconditioned if train else 0)).astype(jnp.float32)
-        part = time[:, None, None]
-        conditions = controls.encode(spec.labels, batch["labels"])
-        found = self._velocity(variables, (1 - part) * noise + part * clip, time, conditions, known)
-        return LossOutput(jnp.mean(jnp.square((found - (clip - noise)) / _left(basis, time)[:, None, None])), {})
+        clips = (batch["features"] - basis["mean"]) / jnp.sqrt(basis["variance"])
+        conditions, untold = controls.encode(spec.labels, batch["labels"]), self.unconditioned if train else 0.0
+        network = self._beyond(variables)
+        return LossOutput(rectified.error(network, _gaussian(basis), clips, rng, conditions, untold=untold), {})
 
-    def _velocity(self, variables: Variables, x: Array, time: Array, conditions: Array, known: Array) -> Array:
-        """The mean of clip - noise where (1 - time) * noise + time * clip is x, float32 [batch, frames, bins]."""
-        own = variables["flow"]
-        basis, part = own["basis"], time[:, None]
-        spread, rest = _spreads(basis)
-
-        def of_gaussian(gain: Callable[[Array], Array]) -> Array:
-            """A linear map of x that the components are the eigenvectors of, from variance to eigenvalue."""
-            root = jnp.sqrt(basis["variance"])
-            coordinates = principal.project(basis, x * root + basis["mean"])
-            others = gain(jnp.square(rest))
-            inside = principal.unproject(basis, (gain(jnp.square(spread)) - others) * coordinates) - basis["mean"]
-            return others[..., None] * x + inside / root
-
-        def variance(own: Array) -> Array:
-            return jnp.square(part) * own + jnp.square(1 - part)
-
-        velocity = of_gaussian(lambda own: (part * own - (1 - part)) / variance(own))
-        without_noise = of_gaussian(lambda own: part * own / variance(own))
-        scaled = x / jnp.sqrt(variance(jnp.ones(1)))[..., None]
-        seen = jnp.stack([scaled, without_noise], axis=-1)
-        beyond = self._network.apply({"params": own["params"]}, seen, time, conditions, known)
-        return velocity + _left(basis, time)[:, None, None] * beyond
+    def _beyond(self, variables: Variables) -> Callable[..., Array]:
+        return functools.partial(self._network.apply, {"params": variables["flow"]["params"]})
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """The data's labels, how a sound is found, and a clip to begin from."""
         strictly = "how strictly it is what is asked for; 1 is as in training, and half the work"
-        guidance = controls.AsideSlider("guidance", 0.0, _MOST_GUIDANCE, self.guidance, help=strictly)
+        guidance = controls.AsideSlider("guidance", 0.0, rectified.MOST_GUIDANCE, self.guidance, help=strictly)
         quick = "from noise to sound; fewer are quicker"
         return (
             *spec.labels,
             controls.variety("0 is one sound for each setting, 1 any of the model's"),
             *((guidance,) if spec.labels else ()),
-            controls.AsideSlider("steps", 1.0, _MOST_STEPS, float(self.steps), help=quick),
+            controls.AsideSlider("steps", 1.0, rectified.MOST_STEPS, float(self.steps), help=quick),
             controls.Clip("clip", "begins from this sound instead of from noise"),
             controls.AsideSlider("change", 0.0, 1.0, 0.6, help="how far from clip it may go, where one is given"),
         )
 
     def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
-        """float32 [count, *spec.shape]: follows the velocity from noise, or from a clip with noise over it, to a sound.
+        """float32 [count, *spec.shape]: where the flow arrives, silent where that is nearly so."""
+        return principal.silence_floor(
+            variables["flow"]["basis"], self.arrived(variables, rng, settings, spec), share=_HAZE
+        )
+
+    def arrived(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
+        """float32 [count, *spec.shape]: follows the velocity from noise, or from a clip with noise over it.
 
         Steps are of the midpoint method, as many as each sound asks for.
         """
         basis = variables["flow"]["basis"]
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
-        variety, steps = (jnp.asarray(settings[name], jnp.float32)[:, None, None] for name in ("variety", "steps"))
-        steps, count = jnp.round(steps), len(variety)
+        variety, steps = (jnp.asarray(settings[name], jnp.float32) for name in ("variety", "steps"))
         guidance = jnp.asarray(settings["guidance"], jnp.float32)[:, None, None] if spec.labels else jnp.ones(1)
-        x = variety * jax.random.normal(rng, (count, *spec.shape))
-        start = jnp.zeros((count, 1, 1))
+        x, start = variety[:, None, None] * jax.random.normal(rng, (len(variety), *spec.shape)), jnp.zeros(len(variety))
         if "clip" in settings:
             clips: controls.Clips = settings["clip"]
-            start = jnp.where(clips.given, 1 - jnp.asarray(settings["change"], jnp.float32), 0.0)[:, None, None]
-            x = (1 - start) * x + start * (clips.features - basis["mean"]) / jnp.sqrt(basis["variance"])
-
-        def velocity(x: Array, time: Array) -> Array:
-            told = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.ones(count))
-
-            def guided() -> Array:
-                free = self._velocity(variables, x, time[:, 0, 0], conditions, jnp.zeros(count))
-                return free + guidance * (told - free)
-
-            return jax.lax.cond(jnp.all(guidance == 1), lambda: told, guided)
-
-        def time_of(number: Array) -> Array:
-            return start + (1 - start) * (number / steps) ** _SLOWER
-
-        def step(number: Array, x: Array) -> Array:
-            time = time_of(number)
-            length = time_of(number + 1) - time
-            middle = x + length / 2 * velocity(x, time)
-            return jnp.where(number < steps, x + length * velocity(middle, time + length / 2), x)
-
-        x = jax.lax.fori_loop(0, jnp.max(steps).astype(jnp.int32), step, x)
-        features = jnp.clip(x * jnp.sqrt(basis["variance"]) + basis["mean"], basis["low"], basis["high"])
-        return principal.silence_floor(basis, features, share=_HAZE)
+            start = jnp.where(clips.given, 1 - jnp.asarray(settings["change"], jnp.float32), 0.0)
+            part = start[:, None, None]
+            x = (1 - part) * x + part * (clips.features - basis["mean"]) / jnp.sqrt(basis["variance"])
+        velocity = rectified.guided(self._beyond(variables), _gaussian(basis), conditions, guidance)
+        x = rectified.follow(velocity, x, jnp.round(steps), start)
+        return jnp.clip(x * jnp.sqrt(basis["variance"]) + basis["mean"], basis["low"], basis["high"])
 
 
-def _spreads(basis: principal.Basis) -> tuple[Array, Array]:
-    """Standard deviations beside noise of 1, of features whose mean variance is 1: along each component, and elsewhere.
-
-    Returns:
-      float32 [coordinates], and [1].
-    """
+def _gaussian(basis: principal.Basis) -> rectified.Gaussian:
+    """That of the training clips, of features whose mean variance is 1: by their principal components."""
     inside = jnp.square(basis["scale"]) / basis["variance"]
     there = jnp.any(basis["axes"] != 0, axis=(1, 2))  # of few clips there are not as many components as were asked for
     size = math.prod(basis["mean"].shape)
     rest = (size - jnp.sum(jnp.where(there, inside, 0))) / jnp.maximum(size - jnp.sum(there), 1)
     rest = jnp.maximum(rest, _LEAST)
-    return jnp.sqrt(jnp.where(there, inside, rest)), jnp.sqrt(rest)[None]
+    root = jnp.sqrt(basis["variance"])
 
+    def mapped(x: Array, gains: Array, others: Array) -> Array:
+        coordinates = principal.project(basis, x * root + basis["mean"])
+        inside = principal.unproject(basis, (gains - others) * coordinates) - basis["mean"]
+        return others[..., None] * x + inside / root
 
-def _left(basis: principal.Basis, time: Array) -> Array:
-    """Root mean square of what a Gaussian leaves unknown of the velocity at times [batch]: float32 [batch]."""
-    spread, rest = _spreads(basis)
-    part, size = time[:, None], math.prod(basis["mean"].shape)
-
-    def unknown(own: Array) -> Array:
-        return own / (jnp.square(part) * own + jnp.square(1 - part))
-
-    inside = jnp.sum(unknown(jnp.square(spread)), axis=1)
-    return jnp.sqrt((inside + (size - len(spread)) * unknown(jnp.square(rest))[:, 0]) / size)
+    return rectified.Gaussian(jnp.sqrt(jnp.where(there, inside, rest)), jnp.sqrt(rest)[None], mapped)

@@ -22,6 +22,8 @@ class Experiment:
     """The family and its sizes."""
     optimisers: dict[str, Optimiser]
     """One for each player of the model."""
+    base: str = ""
+    """Folder of another run that this one begins from, if any: with all of its network, or what the model has of it."""
     batch_size: int = 16
     """Clips in a step, over all devices and processes."""
     steps: int = 10_000

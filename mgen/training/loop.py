@@ -19,10 +19,10 @@ import numpy as np
 import optax
 
 from mgen import panel, parallel
-from mgen.contracts import Corpus, Fitted, Loss, Spec
+from mgen.contracts import Corpus, Loss, Spec
 from mgen.data.loader import batches
+from mgen.training.beginning import beginning
 from mgen.training.checkpoint import CheckpointError, Checkpoints, template
-from mgen.training.clips import examples
 from mgen.training.experiment import Experiment, differences, to_json
 from mgen.training.health import Collapse, Watch
 from mgen.training.log import Log
@@ -56,7 +56,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     Raises:
       KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is saved.
       TrainingError: the loss is not finite, a game collapses again and again, or a field cannot be used.
-      CheckpointError: the folder holds another experiment or one on other data, or only broken checkpoints.
+      CheckpointError: the folder holds another experiment or one on other data, or only broken checkpoints; or there
+        is no run to begin from.
       mgen.data.DataError: no usable data.
     """
     features, model = experiment.features, experiment.model
@@ -78,13 +79,10 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
     restored = _resume(checkpoints, state, experiment, spec, corpus.fingerprint)
 
     def begin() -> TrainState:
-        variables = model.init(jax.random.key(experiment.seed), spec)
-        if isinstance(model, Fitted):
-            try:
-                variables = model.fit(variables, examples(experiment, corpus, model.examples), spec)
-            except ValueError as error:
-                raise TrainingError(f"model: cannot begin from the training clips: {error}") from error
-        return create_state(variables, optimisers)
+        try:
+            return create_state(beginning(experiment, corpus, spec), optimisers)
+        except ValueError as error:
+            raise TrainingError(str(error)) from error
 
     state = parallel.place(restored or begin())
     if jax.process_index() == 0:

@@ -1,0 +1,95 @@
+"""System 001, beyond the original: a rectified flow of what an autoencoder of the waveform makes of clips.
+
+    noise -> flow -> latent [batch, samples / stride, channels] -> decoder -> wave [batch, samples]
+
+The autoencoder has phases in its latent, and no Gaussian knows which go together: what it draws by itself is a haze. A
+flow does, and so the two together make waves with no phase left to be found. The autoencoder was trained before, in a
+run of its own (`base`), and stays as it is; a checkpoint of this model holds it too.
+
+Reference: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022; Evans et al., "Fast
+  timing-conditioned latent audio diffusion", ICML 2024; and those of `flow` and `wave_autoencoder`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mgen import controls
+from mgen.contracts import Array, Batch, Loss, LossOutput, Spec, Variables
+from mgen.models.flow import Flow
+from mgen.models.wave_autoencoder import WaveAutoencoder
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentFlow:
+    """Rectified flow of the latents of one clip's waveform (system 001)."""
+
+    autoencoder: WaveAutoencoder = WaveAutoencoder()
+    """Of the sizes that the run had which is begun from."""
+    flow: Flow = Flow(patch=8, within=(768, 4), examples=2048)
+    """Of its latents: frames are their places, and bins their channels."""
+
+    @property
+    def examples(self) -> int:
+        """Training clips that the flow's components are taken from."""
+        return self.flow.examples
+
+    def _inner(self, spec: Spec) -> Spec:
+        """What the flow sees."""
+        return Spec(shape=(spec.shape[0] // self.autoencoder.stride, self.autoencoder.channels), labels=spec.labels)
+
+    def init(self, rng: Array, spec: Spec) -> Variables:
+        """Fresh variables, those of the autoencoder too. Raises ValueError as `WaveAutoencoder.init` and `Flow.init`."""
+        first, second = jax.random.split(rng)
+        coder = self.autoencoder.init(first, spec)["autoencoder"]
+        return {"flow": {**self.flow.init(second, self._inner(spec))["flow"], "autoencoder": coder}}
+
+    def based(self, variables: Variables, base: Variables) -> Variables:
+        """Fresh variables with the autoencoder of another run.
+
+        Raises:
+          ValueError: that is no run of such an autoencoder.
+        """
+        own = variables["flow"]
+        shapes = [jax.tree.map(jnp.shape, coder) for coder in (own["autoencoder"], base.get("autoencoder"))]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "expected a WaveAutoencoder of the sizes that model.autoencoder says, trained on clips as long as "
+                "these and with labels as many"
+            )
+        return {"flow": {**own, "autoencoder": base["autoencoder"]}}
+
+    def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
+        """Takes the principal components from the latents of training clips, float32 [clips, samples]."""
+        listen = functools.partial(self.listen, variables, spec=spec)
+        found = jax.jit(lambda clips: jax.lax.map(lambda clip: listen(clip[None])[0], clips, batch_size=16))(examples)
+        own = variables["flow"]
+        return {"flow": {**own, **self.flow.fit({"flow": own}, np.asarray(found), self._inner(spec))["flow"]}}
+
+    def losses(self, spec: Spec) -> dict[str, Loss]:
+        """One player: the flow, on latents."""
+        return {"flow": functools.partial(self._loss, spec)}
+
+    def _loss(self, spec: Spec, variables: Variables, rng: Array, batch: Batch, *, train: bool) -> LossOutput:
+        latents = self.listen(variables, batch["features"], spec)
+        return self.flow.losses(self._inner(spec))["flow"](variables, rng, batch | {"features": latents}, train=train)
+
+    def listen(self, variables: Variables, features: Array, spec: Spec) -> Array:
+        """Waves, float32 [batch, samples], to latents, float32 [batch, places, channels]."""
+        return self.autoencoder.encode({"autoencoder": variables["flow"]["autoencoder"]}, features, spec)
+
+    def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
+        """Those of the flow."""
+        return self.flow.controls(self._inner(spec))
+
+    def sample(self, variables: Variables, rng: Array, settings: controls.Settings, spec: Spec) -> Array:
+        """float32 [count, samples]: decodes latents that the flow comes to, from noise or from a clip."""
+        latents = self.flow.arrived(variables, rng, settings, self._inner(spec))
+        conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
+        coder = {"autoencoder": variables["flow"]["autoencoder"]}
+        return jnp.clip(self.autoencoder.decode(coder, latents, conditions), -1, 1)
