@@ -31,6 +31,7 @@ from benchmarks.trials import GIVEN, SETS, Trial, main
 FAMILIES = {
     "autoencoder, any start": {"config": "house_wave", "aligned": False, "batch_size": 2, "steps": 1_000},
     "autoencoder": {"config": "house_wave", "batch_size": 2, "steps": 1_000},
+    "flow of its latents": {"config": "house_latents", "base": "autoencoder", "batch_size": 16, "steps": 1_500},
     "flow": {"config": "house_flow", "batch_size": 16, "steps": 1_500},
     "flow, twice the clips": {"config": "house_flow", "batch_size": 16, "steps": 3_000},
     "VAE, any start": {"config": "house_vae", "aligned": False, "steps": 750},
@@ -60,12 +61,12 @@ def trials(folders: list[str], steps: int | None) -> list[Trial]:
     ]
 
 
-def tabulate(rows: list[dict]) -> None:
-    """Prints the table and the tests, and writes benchmarks/results/families*.json.
+def tabulate(rows: list[dict], record_as: str = "families") -> None:
+    """Prints the table and the tests, and writes benchmarks/results/families*.json, or what they are called.
 
     What was recorded earlier of other songs or families stays, so that the study can be made in parts.
     """
-    before = [_before(name) for name in ("families", "families_alignment")]
+    before = [_before(name) for name in (record_as, f"{record_as}_alignment")]
     remade = {(row["trial"]["data"], row["trial"]["name"]) for row in rows}
     details = [row for row in before[0]["details"] if (row["trial"]["data"], row["trial"]["name"]) not in remade]
     details = [row for row in details if row["trial"]["name"] in FAMILIES] + [_short(row) for row in rows]
@@ -103,16 +104,16 @@ def tabulate(rows: list[dict]) -> None:
     cut = " and ".join(sorted({row["trial"]["data"] for row in details if row.get("endings")}))
     about = "128 sounds a seed: means over seeds, with the mean 95 % interval of a seed's Frechet distance; "
     about += f"of {cut} the last quarter of each file is held out; " if cut else ""
-    about += "times on two cores that had other work too."
-    record("families", table=table, seed=0, about=about, where=rows[0]["where"], details=details)
+    about += "times are of several trainings at once."
+    record(record_as, table=table, seed=0, about=about, where=rows[0]["where"], details=details)
     if alignment:
         about = "128 sounds a seed: means over seeds; Welch's t-test over seeds, one-sided."
-        record("families_alignment", table=alignment, seed=0, about=about, where=rows[0]["where"])
+        record(f"{record_as}_alignment", table=alignment, seed=0, about=about, where=rows[0]["where"])
         print(markdown(alignment))
     used = _used(details)
     if used:
         about = "Clips of what is held out, 64 a seed, dropout off; means over seeds."
-        record("families_vae", table=used, seed=0, about=about, where=rows[0]["where"])
+        record(f"{record_as}_vae", table=used, seed=0, about=about, where=rows[0]["where"])
         print(markdown(used))
     print(markdown(table))
 

@@ -27,6 +27,7 @@ from benchmarks.record import machine
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 COUNT = 128  # sounds of each set
+_PATIENCE_S = 3600  # for what a trial begins from
 _KNOWN = 1500  # training clips that copies are looked for in
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
 SETS = ("generated", "held out", "training", "mean features", "white noise")
@@ -49,6 +50,8 @@ class Trial:
     """Whether clips begin on a beat; else anywhere, and all else about them is the same."""
     steps: int = 2_000
     batch_size: int = 32
+    base: str = ""
+    """Name of the trial on the same songs whose run of the same seed it begins from, if any."""
     measured: tuple[str, ...] = SETS
     """What is listened to, of `SETS`, and `GIVEN`: what is made of these where a model is given clips."""
 
@@ -58,8 +61,8 @@ def _noted(trial: Trial) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(trial)))
 
 
-def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
-    """The experiment of a trial and a seed; nothing of its training files is held out once more."""
+def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int, base: pathlib.Path | None = None) -> Any:
+    """The experiment of a trial and a seed, begun from a run; nothing of its training files is held out once more."""
     from mgen.data.beats import Beats
 
     own = runpy.run_path(str(CONFIGS / f"{trial.config}.py"))["experiment"]
@@ -70,6 +73,7 @@ def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int) -> Any:
         own,
         data=Beats(path=path, tempi=tempi, validation_fraction=0.0, start=start),
         model=dataclasses.replace(own.model, **trial.model),
+        base=str(base or ""),
         steps=steps,
         batch_size=trial.batch_size,
         seed=seed,
@@ -89,7 +93,9 @@ def held_out_of(experiment: Any, dealt: pathlib.Path) -> Any:
     return data, data.open(sample_rate=features.sample_rate, samples=features.samples)
 
 
-def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path) -> dict[str, Any]:
+def perform(
+    trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path, base: pathlib.Path | None = None
+) -> dict[str, Any]:
     """Trains one trial with one seed, makes sounds, and measures them and the baselines."""
     import jax
 
@@ -100,7 +106,9 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
     from mgen.training.sampling import generate, heard, labels_asked, settings_like
     from mgen.training.step import averaged
 
-    experiment = experiment_of(trial, dealt, seed)
+    if base:
+        _wait_for(base)
+    experiment = experiment_of(trial, dealt, seed, base)
     features, rng = experiment.features, np.random.default_rng([seed, 7])
     began = time.perf_counter()
     state = train(experiment, workdir)
@@ -165,6 +173,15 @@ def perform(trial: Trial, dealt: pathlib.Path, seed: int, workdir: pathlib.Path)
         "reconstruction": reconstruction,
         "scores": scores,
     }
+
+
+def _wait_for(run: pathlib.Path) -> None:
+    """Waits for a run of another process to be over; a checkpoint is saved at its end only."""
+    began = time.monotonic()
+    while not any(path.name.isdigit() for path in run.glob("checkpoints/*")):
+        if time.monotonic() - began > _PATIENCE_S:
+            raise SystemExit(f"{run}: was not trained; see its log")
+        time.sleep(1)
 
 
 def _held_out_losses(
@@ -313,7 +330,7 @@ def main(
     Args:
       script: its own path, which is run again for each trial.
       trials: from the names of the folders, and the steps if any were asked for, to all trials.
-      tabulate: from all rows to what is printed and recorded.
+      tabulate: from all rows, and the name of a file of results, to what is printed and recorded.
       description: of --help.
     """
     import argparse
@@ -323,7 +340,10 @@ def main(
     parser.add_argument("--endings", nargs="*", default=[], help="folders whose files' last quarters are held out")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the trainings, and of their rows")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="of each training, if not the study's own")
+    parser.add_argument("--batch-size", type=int, help="of each training, if not the study's own")
+    parser.add_argument("--record", default=pathlib.Path(script).stem, help="name of the file of results")
     parser.add_argument("--names", nargs="*", help="only these rows of the study")
     parser.add_argument("--jobs", type=int, default=1, help="trials at once")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
@@ -331,39 +351,51 @@ def main(
     asked = parser.parse_args()
     if asked.rows:
         rows = [json.loads(line) for path in asked.rows for line in path.read_text().splitlines()]
-        tabulate(rows)
+        tabulate(rows, asked.record)
         return
     folders = dict(folder.split("=", 1) for folder in asked.folders)
     every = list(trials(list(folders), asked.steps))
+    if asked.batch_size:
+        every = [dataclasses.replace(trial, batch_size=asked.batch_size) for trial in every]
+    numbers = {(trial.data, trial.name): number for number, trial in enumerate(every)}
+    bases = {number: numbers[trial.data, trial.base] for number, trial in enumerate(every) if trial.base}
     wanted = [number for number, trial in enumerate(every) if not asked.names or trial.name in asked.names]
     out = asked.out / pathlib.Path(script).stem
     if asked.only is None:
         for name, folder in folders.items():
             deal(pathlib.Path(folder), out / "data" / name, endings=name in asked.endings)
-        _in_processes([*sys.argv[1:]], script, wanted, asked.jobs, out)
-        tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))])
+        _in_processes([*sys.argv[1:]], script, wanted, bases, asked.jobs, out)
+        tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))], asked.record)
         return
     trial = every[asked.only]
-    for seed in range(asked.seeds):
+    for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         path = out / f"{asked.only:02d}_{seed}.json"
         if path.exists():
             if json.loads(path.read_text())["trial"] != _noted(trial):
                 raise SystemExit(f"{path}: is of another trial; take another --out")
             continue
-        row = perform(trial, out / "data" / trial.data, seed, out / f"{asked.only:02d}_{seed}")
+        base = out / f"{bases[asked.only]:02d}_{seed}" if trial.base else None
+        row = perform(trial, out / "data" / trial.data, seed, out / f"{asked.only:02d}_{seed}", base)
         row["endings"] = trial.data in asked.endings
         path.write_text(json.dumps(row) + "\n")
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
 
 
-def _in_processes(arguments: Sequence[str], script: str, wanted: Sequence[int], jobs: int, out: pathlib.Path) -> None:
+def _in_processes(
+    arguments: Sequence[str], script: str, wanted: Sequence[int], bases: Mapping[int, int], jobs: int, out: pathlib.Path
+) -> None:
     waiting, running = list(wanted), {}
     while waiting or running:
-        while waiting and len(running) < jobs:
-            number = waiting.pop(0)
+        # What begins from another trial's runs comes after it, and itself waits until these are there.
+        ready = [number for number in waiting if bases.get(number) not in waiting]
+        while ready and len(running) < jobs:
+            number = ready.pop(0)
+            waiting.remove(number)
             log = (out / f"{number:02d}.log").open("w")
             command = [sys.executable, script, *arguments, "--only", str(number)]
-            running[number] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
+            # jaxlib 0.11 on a CPU hangs on some FFTs without the flag, see `mgen.parallel`.
+            own = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", **os.environ}
+            running[number] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=own)
         time.sleep(0.5)
         for number, process in list(running.items()):
             if process.poll() is not None:

@@ -43,21 +43,21 @@ def trials(folders: list[str], steps: int | None) -> list[Trial]:
     ]
 
 
-def tabulate(rows: list[dict]) -> None:
-    """Prints the table, and writes benchmarks/results/vae_superposition.json."""
+def tabulate(rows: list[dict], name: str) -> None:
+    """Prints the table, and writes benchmarks/results/NAME.json."""
     table = []
     for data in sorted({row["trial"]["data"] for row in rows}):
-        for name in (*VARIANTS, "held-out songs"):
-            of = name if name in VARIANTS else "as it stands"
+        for variant in (*VARIANTS, "held-out songs"):
+            of = variant if variant in VARIANTS else "as it stands"
             some = [row for row in rows if row["trial"]["data"] == data and row["trial"]["name"] == of]
-            scores = [row["scores"]["generated" if name in VARIANTS else "held out"] for row in some]
+            scores = [row["scores"]["generated" if variant in VARIANTS else "held out"] for row in some]
             if not some:
                 continue
             nearest = [score["nearest"] / score["nearest of held out, lower quartile"] for score in scores]
             frechet = [score["frechet to held out"][0] for score in scores if "frechet to held out" in score]
             table.append({
                 "songs": data,
-                "VAE": name,
+                "VAE": variant,
                 "superposed, %": round(100 * float(np.mean([score["superposed"] for score in scores])), 1),
                 "explained by training": round(float(np.mean([s["explained by training"] for s in scores])), 3),
                 "explained by held out": round(float(np.mean([s["explained by held out"] for s in scores])), 3),
@@ -66,18 +66,19 @@ def tabulate(rows: list[dict]) -> None:
                 "Frechet": round(float(np.mean(frechet)), 1) if frechet else "-",
                 "rhythm strength": round(float(np.mean([np.mean(s["rhythm strength"]) for s in scores])), 2),
                 "dimensions used, %": round(100 * float(np.mean([r["held out"]["vae/used"] for r in some])))
-                if name in VARIANTS
+                if variant in VARIANTS
                 else "-",
                 "nats in all": round(float(np.mean([r["held out"]["vae/divergence"] for r in some])))
-                if name in VARIANTS
+                if variant in VARIANTS
                 else "-",
                 "error": round(float(np.mean([r["held out"]["vae/error"] for r in some])), 3)
-                if name in VARIANTS
+                if variant in VARIANTS
                 else "-",
             })  # fmt: skip
     seeds = len({row["seed"] for row in rows})
-    about = f"{rows[0]['trial']['steps']} steps of 32, seeds: {seeds}; 128 sounds each; means over seeds."
-    record("vae_superposition", table=table, seed=0, about=about, where=rows[0]["where"])
+    trial = rows[0]["trial"]
+    about = f"{trial['steps']} steps of {trial['batch_size']}, seeds: {seeds}; 128 sounds each; means over seeds."
+    record(name, table=table, seed=0, about=about, where=rows[0]["where"])
     print(markdown(table))
 
 

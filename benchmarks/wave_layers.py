@@ -39,8 +39,8 @@ def trials(folders: list[str], steps: int | None) -> list[Trial]:
     ]
 
 
-def tabulate(rows: list[dict]) -> None:
-    """Prints the table, and writes benchmarks/results/wave_layers.json."""
+def tabulate(rows: list[dict], name: str) -> None:
+    """Prints the table, and writes benchmarks/results/NAME.json."""
     table = []
     for data in sorted({row["trial"]["data"] for row in rows}):
         for layers in LAYERS:
@@ -54,8 +54,9 @@ def tabulate(rows: list[dict]) -> None:
                 about = {"songs": data, "layers": layers, "parameters": some[0]["parameters"], "seeds": len(some)}
                 took = {"seconds to train": round(float(np.mean([row["train_s"] for row in some])))}
                 table.append(about | found | {"largest less smallest of seeds, dB": round(float(spread), 2)} | took)
-    about = f"{rows[0]['trial']['steps']} steps of 2 clips; 128 held-out fragments; means over seeds."
-    record("wave_layers", table=table, seed=0, about=about, where=rows[0]["where"])
+    trial = rows[0]["trial"]
+    about = f"{trial['steps']} steps of {trial['batch_size']} clips; 128 held-out fragments; means over seeds."
+    record(name, table=table, seed=0, about=about, where=rows[0]["where"])
     print(markdown(table))
 
 

@@ -6,8 +6,8 @@ The autoencoder has phases in its latent, and no Gaussian knows which go togethe
 flow does, and so the two together make waves with no phase left to be found. The autoencoder was trained before, in a
 run of its own (`base`), and stays as it is; a checkpoint of this model holds it too.
 
-Reference: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022; Evans et al., "Fast
-  timing-conditioned latent audio diffusion", ICML 2024; and those of `flow` and `wave_autoencoder`.
+Reference: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022; Evans et al.,
+  "Fast timing-conditioned latent audio diffusion", ICML 2024; and those of `flow` and `wave_autoencoder`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class LatentFlow:
         return Spec(shape=(spec.shape[0] // self.autoencoder.stride, self.autoencoder.channels), labels=spec.labels)
 
     def init(self, rng: Array, spec: Spec) -> Variables:
-        """Fresh variables, those of the autoencoder too. Raises ValueError as `WaveAutoencoder.init` and `Flow.init`."""
+        """Fresh variables, those of the autoencoder too. Raises ValueError as the two of them do."""
         first, second = jax.random.split(rng)
         coder = self.autoencoder.init(first, spec)["autoencoder"]
         return {"flow": {**self.flow.init(second, self._inner(spec))["flow"], "autoencoder": coder}}
