@@ -58,10 +58,7 @@ class LatentFlow:
         own = variables["flow"]
         shapes = [jax.tree.map(jnp.shape, coder) for coder in (own["autoencoder"], base.get("autoencoder"))]
         if shapes[0] != shapes[1]:
-            raise ValueError(
-                "expected a WaveAutoencoder of the sizes that model.autoencoder says, trained on clips as long as "
-                "these and with labels as many"
-            )
+            raise ValueError("expected a run of a WaveAutoencoder with the fields that model.autoencoder has here")
         return {"flow": {**own, "autoencoder": base["autoencoder"]}}
 
     def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:

@@ -7,8 +7,9 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
-from mgen.contracts import Based, Corpus, Fitted, Spec, Variables
-from mgen.training.checkpoint import load
+from mgen.contracts import Based, Corpus, Fitted, Model, Spec, Variables
+from mgen.controls import Slider
+from mgen.training.checkpoint import Loaded, load
 from mgen.training.clips import examples
 from mgen.training.experiment import Experiment
 from mgen.training.step import averaged
@@ -21,14 +22,14 @@ def beginning(experiment: Experiment, corpus: Corpus, spec: Spec) -> Variables:
 
     Raises:
       CheckpointError: there is no run in `experiment.base`.
-      ValueError: it is of another network, or there are too few training clips.
+      ValueError: it is of another network or of other data, or there are too few training clips.
     """
     model = experiment.model
     variables = model.init(jax.random.key(experiment.seed), spec)
     if experiment.base:
-        base = averaged(load(pathlib.Path(experiment.base)).state)
+        base = load(pathlib.Path(experiment.base))
         try:
-            variables = _begun_from(base, variables, experiment)
+            variables = _begun_from(base, variables, model, spec)
         except ValueError as error:
             raise ValueError(f"base {experiment.base}: {error}") from error
         if not isinstance(model, Based):
@@ -41,12 +42,22 @@ def beginning(experiment: Experiment, corpus: Corpus, spec: Spec) -> Variables:
     return variables
 
 
-def _begun_from(base: Variables, variables: Variables, experiment: Experiment) -> Variables:
-    if isinstance(experiment.model, Based):
-        return experiment.model.based(variables, base)
-    if jax.tree.map(jnp.shape, base) != jax.tree.map(jnp.shape, variables):
+def _begun_from(base: Loaded, variables: Variables, model: Model, spec: Spec) -> Variables:
+    if base.spec != spec:
         raise ValueError(
-            f"its network is not of the sizes of this {type(experiment.model).__name__}; begin with the same model "
-            "fields, features and labels as it did"
+            f"it is of {_described(base.spec)}, and this of {_described(spec)}; train both on the same data"
         )
-    return base
+    found = averaged(base.state)
+    if isinstance(model, Based):
+        return model.based(variables, found)
+    if jax.tree.map(jnp.shape, found) != jax.tree.map(jnp.shape, variables):
+        raise ValueError(f"it is of another network; begin with the fields that this {type(model).__name__} had there")
+    return found
+
+
+def _described(spec: Spec) -> str:
+    labels = ", ".join(
+        f"{label.name} from {label.low:g} to {label.high:g}" if isinstance(label, Slider) else label.name
+        for label in spec.labels
+    )
+    return f"features {spec.shape} and {f'labels {labels}' if labels else 'no labels'}"
