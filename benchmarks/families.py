@@ -37,12 +37,12 @@ FAMILIES = {
     "VAE, any start": {"config": "house_vae", "aligned": False, "steps": 750},
     "VAE": {"config": "house_vae", "steps": 750},
     "GAN": {"config": "house_gan", "steps": 750},
-    "autoencoder, longer": {"config": "house_wave", "batch_size": 16, "steps": 1_000},
+    "autoencoder, longer": {"config": "house_wave", "batch_size": 16, "steps": 1_500},
     "flow of longer latents": {
         "config": "house_latents",
         "base": "autoencoder, longer",
         "batch_size": 32,
-        "steps": 1_000,
+        "steps": 1_500,
     },
 }
 
