@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "latents": {"arrays"},
     "sketches": {"latents"},
     "principal": set(),
+    "rectified": set(),
     "blocks": set(),
     "models": {
         "arrays",
@@ -36,6 +37,7 @@ MAY_IMPORT = {
         "latents",
         "sketches",
         "principal",
+        "rectified",
         "blocks",
         "dsp",
     },
