@@ -270,7 +270,7 @@ class Fitted(Model, Protocol):
 class Based(Model, Protocol):
     """A model of which a part is trained in another run first (`Experiment.base`), and stays as it is.
 
-    Any other model that begins from a run has all of its variables from there, and so has to be of the same sizes.
+    From a run of the same network a model, this or any other, begins with all of its variables instead.
     """
 
     def based(self, variables: Variables, base: Variables) -> Variables:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -95,10 +95,6 @@ class Gaussian(NamedTuple):
     """(x, gains [batch, axes], others [batch, 1]) to x with each axis times its gain, and the rest times the others."""
 
 
-#: That of features whose numbers are told nothing of each other.
-ROUND = Gaussian(jnp.ones(0), jnp.ones(1), lambda x, gains, others: others[..., None] * x)
-
-
 def velocity(network: Callable[..., Array], gaussian: Gaussian, x: Array, time: Array, *told: Array) -> Array:
     """The mean of clip - noise where (1 - time) * noise + time * clip is x.
 
@@ -151,6 +147,9 @@ def error(
       rng: of times, noise, and of whose conditions are told.
       conditions: float32 [batch, conditions].
       untold: share of the clips whose conditions are not told, which guidance needs.
+
+    Returns:
+      A scalar, 1 for a network that knows no more than the Gaussian.
     """
     at, noisy, told = jax.random.split(rng, 3)
     time = nn.sigmoid(_TIMES[0] + _TIMES[1] * jax.random.normal(at, (len(clips),)))
@@ -162,15 +161,20 @@ def error(
     return jnp.mean(jnp.square((found - (clips - noise)) / scale))
 
 
-def guided(network: Callable[..., Array], gaussian: Gaussian, conditions: Array, guidance: Array) -> Any:
-    """The velocity led by its conditions, float32 [batch, conditions], a function of x and times [batch].
+def guided(
+    network: Callable[..., Array], gaussian: Gaussian, conditions: Array, guidance: Array
+) -> Callable[[Array, Array], Array]:
+    """The velocity, led away from what it is without conditions.
 
     Args:
       network: see `velocity`.
       gaussian: of the clips.
-      conditions: of each sound.
-      guidance: how far past what it knows to be asked for each is led, [batch, 1, 1], or one for all; at 1 throughout
-        the network is looked at once, and else twice.
+      conditions: float32 [batch, conditions].
+      guidance: how far past what it knows to be asked for each is led, float32 [batch]; at 1 throughout the network is
+        looked at once, and else twice.
+
+    Returns:
+      A function of x, float32 [batch, frames, bins], and times [batch].
     """
     known = jnp.ones(len(conditions))
 
@@ -179,7 +183,7 @@ def guided(network: Callable[..., Array], gaussian: Gaussian, conditions: Array,
 
         def led() -> Array:
             free = velocity(network, gaussian, x, time, conditions, 1 - known)
-            return free + guidance * (told - free)
+            return free + guidance[:, None, None] * (told - free)
 
         return jax.lax.cond(jnp.all(guidance == 1), lambda: told, led)
 
@@ -194,6 +198,9 @@ def follow(velocity_at: Callable[[Array, Array], Array], x: Array, steps: Array,
       x: float32 [batch, frames, bins].
       steps: whole numbers, float32 [batch], of each.
       start: times at which they begin, float32 [batch].
+
+    Returns:
+      float32 [batch, frames, bins].
     """
     steps, start = steps[:, None, None], start[:, None, None]
 

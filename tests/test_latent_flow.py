@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgen import controls, panel, principal
+from mgen import audio, controls, panel, principal
 from mgen.contracts import Based, Fitted, Listening, Spec
 from mgen.controls import Switch
 from mgen.models.flow import Flow
@@ -62,7 +62,8 @@ def test_it_is_based_fitted_and_listens():
 
 def test_it_has_the_autoencoder_of_the_run_and_the_components_of_its_latents():
     own = started()["flow"]
-    jax.tree.map(np.testing.assert_array_equal, own["autoencoder"], coder()["autoencoder"])
+    known = {"params": coder()["autoencoder"]["params"]}  # and nothing of what it draws from by itself
+    jax.tree.map(np.testing.assert_array_equal, own["autoencoder"], known)
     jax.tree.map(np.testing.assert_array_equal, own["params"], fresh()["flow"]["params"])
     assert jax.tree.map(jnp.shape, started()) == jax.tree.map(jnp.shape, fresh())
     known = principal.fit(fresh()["flow"]["basis"], np.asarray(LATENTS(coder(), CLIPS)))
@@ -103,24 +104,27 @@ def test_a_clip_that_may_not_change_comes_back_as_from_the_autoencoder():
     assert np.min(np.max(abs(made - through), axis=1)[[1, 3]]) > 1e-2
 
 
-def test_controls_are_those_of_the_flow():
-    assert MODEL.controls(SPEC) == MODEL.flow.controls(INNER)
-    assert {"bright", "variety", "guidance", "steps", "clip", "change"} == {knob.name for knob in MODEL.controls(SPEC)}
+def test_data_without_labels():
+    spec = dataclasses.replace(SPEC, labels=())
+    assert {knob.name for knob in MODEL.controls(spec)} == {"variety", "steps", "clip", "change"}
+    assert {knob.name for knob in MODEL.controls(SPEC)} == {"bright", "guidance", "variety", "steps", "clip", "change"}
+    variables = jax.jit(functools.partial(MODEL.init, spec=spec))(jax.random.key(0))
+    variables = MODEL.fit(variables, CLIPS, spec)
+    made = SAMPLE(variables, jax.random.key(1), toys.settings(MODEL, spec, 2), spec=spec)
+    assert made.shape == (2, 256) and np.all(np.isfinite(made))
 
 
 @pytest.mark.parametrize("model", [WaveAutoencoder(layers=2, stride=8, channels=2, width=12, windows=(64,)), None])
 def test_another_kind_of_run_is_refused(model):
     base = jax.eval_shape(lambda: model.init(jax.random.key(0), SPEC)) if model else {"flow": {}}
-    with pytest.raises(
-        ValueError, match=r"a run of a WaveAutoencoder with the fields that model\.autoencoder has here"
-    ):
+    with pytest.raises(ValueError, match=r"a WaveAutoencoder of layers=1, stride=8, channels=2, width=12, which is"):
         MODEL.based(fresh(), base)
 
 
 def test_sizes_that_do_not_fit_are_refused():
     for model, shape, message in (
-        (MODEL, (252,), "a multiple of model.stride=8"),
-        (dataclasses.replace(MODEL, flow=dataclasses.replace(MODEL.flow, patch=5)), (256,), "5 does not divide"),
+        (MODEL, (252,), "model.autoencoder: .* a multiple of model.autoencoder.stride=8"),
+        (dataclasses.replace(MODEL, flow=dataclasses.replace(MODEL.flow, patch=5)), (256,), "model.flow.patch: 5 does"),
     ):
         with pytest.raises(ValueError, match=message):
             model.init(jax.random.key(0), Spec(shape=shape))
@@ -142,9 +146,14 @@ def test_one_run_after_the_other_and_a_sound_when_the_first_is_gone(tmp_path):
     settings = panel.settle(knobs, {}, count=2, rng=np.random.default_rng(0), vary=True)
     waves = generate(loaded.experiment, loaded.spec, averaged(loaded.state), settings, seed=0)
     assert waves.shape == (2, 2_048) and np.isfinite(waves).all() and np.abs(waves).max() > 0
-    with pytest.raises(CheckpointError, match="wave: no checkpoint here; train first"):
+    audio.write(tmp_path / "clip.wav", 0.1 * np.sin(np.arange(2_048) / 9).astype(np.float32), sample_rate=8_000)
+    given = settings | {"clip": np.array([str(tmp_path / "clip.wav"), ""], object), "change": np.zeros(2, np.float32)}
+    led = generate(loaded.experiment, loaded.spec, averaged(loaded.state), given, seed=0)
+    np.testing.assert_allclose(led[1], waves[1], atol=1e-5)
+    assert np.max(abs(led[0] - waves[0])) > 0.01
+    with pytest.raises(CheckpointError, match="^base .*wave: no checkpoint here; train first"):
         train(experiment, tmp_path / "again")
     (tmp_path / "away").rename(tmp_path / "wave")
     deeper = dataclasses.replace(latents.model, autoencoder=dataclasses.replace(latents.model.autoencoder, layers=1))
-    with pytest.raises(TrainingError, match=r"base .*wave: expected a run of a WaveAutoencoder"):
+    with pytest.raises(TrainingError, match=r"^base .*wave: expected a WaveAutoencoder of layers=1, "):
         train(dataclasses.replace(experiment, model=deeper), tmp_path / "deeper")

@@ -144,3 +144,14 @@ def test_import_is_light():
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+def test_importing_starts_no_device():
+    """`parallel.use_all_cores` and `jax.distributed` come before a device is first used, and --help takes none."""
+    modules = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PACKAGE.rglob("*.py")]
+    modules = [name for name in modules if not name.endswith(("__main__", "__init__"))]
+    code = (
+        f"import importlib\nfor name in {modules}: importlib.import_module(name)\n"
+        "from jax._src import xla_bridge\nassert not xla_bridge.backends_are_initialized()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

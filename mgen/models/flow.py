@@ -31,7 +31,7 @@ _HAZE = 1 / 24  # of the features' range: what is that near to the floor is at i
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
-    """Rectified flow of one clip's spectrogram (system 001)."""
+    """Rectified flow of one clip's frames, of decibels or of what an autoencoder makes of them (system 001)."""
 
     patch: int = 4
     """Frames in a token."""
@@ -131,7 +131,7 @@ class Flow:
         basis = variables["flow"]["basis"]
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
         variety, steps = (jnp.asarray(settings[name], jnp.float32) for name in ("variety", "steps"))
-        guidance = jnp.asarray(settings["guidance"], jnp.float32)[:, None, None] if spec.labels else jnp.ones(1)
+        guidance = jnp.asarray(settings["guidance"] if spec.labels else jnp.ones(len(variety)), jnp.float32)
         x, start = variety[:, None, None] * jax.random.normal(rng, (len(variety), *spec.shape)), jnp.zeros(len(variety))
         if "clip" in settings:
             clips: controls.Clips = settings["clip"]

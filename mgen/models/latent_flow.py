@@ -12,8 +12,11 @@ Reference: Rombach et al., "High-resolution image synthesis with latent diffusio
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import re
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +49,11 @@ class LatentFlow:
     def init(self, rng: Array, spec: Spec) -> Variables:
         """Fresh variables, those of the autoencoder too. Raises ValueError as the two of them do."""
         first, second = jax.random.split(rng)
-        coder = self.autoencoder.init(first, spec)["autoencoder"]
-        return {"flow": {**self.flow.init(second, self._inner(spec))["flow"], "autoencoder": coder}}
+        with _fields_of("autoencoder"):
+            coder = self.autoencoder.init(first, spec)["autoencoder"]
+        with _fields_of("flow"):
+            own = self.flow.init(second, self._inner(spec))["flow"]
+        return {"flow": {**own, "autoencoder": {"params": coder["params"]}}}
 
     def based(self, variables: Variables, base: Variables) -> Variables:
         """Fresh variables with the autoencoder of another run.
@@ -55,18 +61,20 @@ class LatentFlow:
         Raises:
           ValueError: that is no run of such an autoencoder.
         """
-        own = variables["flow"]
-        shapes = [jax.tree.map(jnp.shape, coder) for coder in (own["autoencoder"], base.get("autoencoder"))]
-        if shapes[0] != shapes[1]:
-            raise ValueError("expected a run of a WaveAutoencoder with the fields that model.autoencoder has here")
-        return {"flow": {**own, "autoencoder": base["autoencoder"]}}
+        own, coder = variables["flow"], base.get("autoencoder", {}).get("params")
+        if jax.tree.map(jnp.shape, coder) != jax.tree.map(jnp.shape, own["autoencoder"]["params"]):
+            sizes = ("layers", "stride", "channels", "width")
+            sizes = ", ".join(f"{name}={getattr(self.autoencoder, name)}" for name in sizes)
+            raise ValueError(f"expected a WaveAutoencoder of {sizes}, which is what model.autoencoder says")
+        return {"flow": {**own, "autoencoder": {"params": coder}}}
 
     def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
         """Takes the principal components from the latents of training clips, float32 [clips, samples]."""
-        listen = functools.partial(self.listen, variables, spec=spec)
-        found = jax.jit(lambda clips: jax.lax.map(lambda clip: listen(clip[None])[0], clips, batch_size=16))(examples)
-        own = variables["flow"]
-        return {"flow": {**own, **self.flow.fit({"flow": own}, np.asarray(found), self._inner(spec))["flow"]}}
+        latents = self.autoencoder.encode_all(self._coder(variables), examples, spec)
+        return self.flow.fit(variables, latents, self._inner(spec))
+
+    def _coder(self, variables: Variables) -> Variables:
+        return {"autoencoder": variables["flow"]["autoencoder"]}
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """One player: the flow, on latents."""
@@ -78,7 +86,7 @@ class LatentFlow:
 
     def listen(self, variables: Variables, features: Array, spec: Spec) -> Array:
         """Waves, float32 [batch, samples], to latents, float32 [batch, places, channels]."""
-        return self.autoencoder.encode({"autoencoder": variables["flow"]["autoencoder"]}, features, spec)
+        return self.autoencoder.encode(self._coder(variables), features, spec)
 
     def controls(self, spec: Spec) -> tuple[controls.Control, ...]:
         """Those of the flow."""
@@ -88,5 +96,13 @@ class LatentFlow:
         """float32 [count, samples]: decodes latents that the flow comes to, from noise or from a clip."""
         latents = self.flow.arrived(variables, rng, settings, self._inner(spec))
         conditions = controls.encode(spec.labels, controls.columns(spec.labels, settings))
-        coder = {"autoencoder": variables["flow"]["autoencoder"]}
-        return jnp.clip(self.autoencoder.decode(coder, latents, conditions), -1, 1)
+        return jnp.clip(self.autoencoder.decode(self._coder(variables), latents, conditions), -1, 1)
+
+
+@contextlib.contextmanager
+def _fields_of(part: str) -> Iterator[None]:
+    """What is refused is named as it is called here: model.patch is model.flow.patch."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(re.sub(r"\bmodel\b", f"model.{part}", str(error))) from error

@@ -190,11 +190,13 @@ class WaveAutoencoder:
 
     def fit(self, variables: Variables, examples: np.ndarray, spec: Spec) -> Variables:
         """Begins the mixture with the latents that training clips have at first, float32 [clips, samples]."""
-        own = variables["autoencoder"]
-        encode = functools.partial(self.encode, variables, spec=spec)
-        coded = jax.jit(lambda clips: jax.lax.map(lambda clip: encode(clip[None])[0], clips, batch_size=16))(examples)
-        memory = sketches.fitted(own["memory"], np.asarray(coded).reshape(len(coded), -1))
-        return {"autoencoder": {**own, "memory": memory}}
+        own, coded = variables["autoencoder"], self.encode_all(variables, examples, spec)
+        return {"autoencoder": {**own, "memory": sketches.fitted(own["memory"], coded.reshape(len(coded), -1))}}
+
+    def encode_all(self, variables: Variables, clips: np.ndarray, spec: Spec) -> np.ndarray:
+        """As `encode`, of any number of clips, float32 [clips, samples]: a few at a time, whatever memory there is."""
+        encode = jax.jit(functools.partial(self.encode, spec=spec))
+        return np.concatenate([encode(variables, clips[start : start + 64]) for start in range(0, len(clips), 64)])
 
     def losses(self, spec: Spec) -> dict[str, Loss]:
         """One player, descending the error of the wave and of its spectrograms."""

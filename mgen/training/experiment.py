@@ -62,13 +62,15 @@ class Experiment:
 
 
 #: Fields that may differ between two runs of one experiment in one folder: what is said and kept, not what is learnt.
-#: Where the data lies is free too; that it is the same data is seen from its fingerprint.
+#: Where the data lies is free too; that it is the same data is seen from its fingerprint. And so is where another run
+#: lies that it began from: what it has from there is in its own checkpoints.
 _FREE = {"log_every", "validate_every", "validation_batches", "validation_sounds"} | {
     "checkpoint_every",
     "keep_checkpoints",
     "preview_every",
     "preview_count",
     "data.path",
+    "base",
 }
 
 

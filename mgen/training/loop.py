@@ -21,7 +21,7 @@ import optax
 from mgen import panel, parallel
 from mgen.contracts import Corpus, Loss, Spec
 from mgen.data.loader import batches
-from mgen.training.beginning import beginning
+from mgen.training.beginning import base_of, beginning
 from mgen.training.checkpoint import CheckpointError, Checkpoints, template
 from mgen.training.experiment import Experiment, differences, to_json
 from mgen.training.health import Collapse, Watch
@@ -61,6 +61,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
       mgen.data.DataError: no usable data.
     """
     features, model = experiment.features, experiment.model
+    # Before anything is looked at or made; a run that goes on needs its base only if it has to begin anew.
+    base = base_of(experiment) if not (workdir / "checkpoints").exists() else None
     optimisers = {player: own.build(experiment.steps) for player, own in experiment.optimisers.items()}
     try:
         parallel.check_batch_size(experiment.batch_size)
@@ -80,7 +82,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, *, stop_at: int | None 
 
     def begin() -> TrainState:
         try:
-            return create_state(beginning(experiment, corpus, spec), optimisers)
+            return create_state(beginning(experiment, corpus, spec, base or base_of(experiment)), optimisers)
         except ValueError as error:
             raise TrainingError(str(error)) from error
 
