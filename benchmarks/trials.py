@@ -27,7 +27,6 @@ from benchmarks.record import machine
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 COUNT = 128  # sounds of each set
-_PATIENCE_S = 3600  # for what a trial begins from
 _KNOWN = 1500  # training clips that copies are looked for in
 _LEVEL = 0.1  # root mean square that sounds are brought to before they are compared
 SETS = ("generated", "held out", "training", "mean features", "white noise")
@@ -66,6 +65,10 @@ def experiment_of(trial: Trial, dealt: pathlib.Path, seed: int, base: pathlib.Pa
     from mgen.data.beats import Beats
 
     own = runpy.run_path(str(CONFIGS / f"{trial.config}.py"))["experiment"]
+    if bool(own.base) != bool(base):
+        raise ValueError(
+            f"{trial.name}: configs/{trial.config}.py begins from {own.base or 'no run'}, the trial not so"
+        )
     path, steps = str(dealt / "train"), trial.steps
     tempi = str(dealt / "tempi.csv") if (dealt / "tempi.csv").exists() else ""
     start = "beat" if trial.aligned else "anywhere"
@@ -106,8 +109,6 @@ def perform(
     from mgen.training.sampling import generate, heard, labels_asked, settings_like
     from mgen.training.step import averaged
 
-    if base:
-        _wait_for(base)
     experiment = experiment_of(trial, dealt, seed, base)
     features, rng = experiment.features, np.random.default_rng([seed, 7])
     began = time.perf_counter()
@@ -173,15 +174,6 @@ def perform(
         "reconstruction": reconstruction,
         "scores": scores,
     }
-
-
-def _wait_for(run: pathlib.Path) -> None:
-    """Waits for a run of another process to be over; a checkpoint is saved at its end only."""
-    began = time.monotonic()
-    while not any(path.name.isdigit() for path in run.glob("checkpoints/*")):
-        if time.monotonic() - began > _PATIENCE_S:
-            raise SystemExit(f"{run}: was not trained; see its log")
-        time.sleep(1)
 
 
 def _held_out_losses(
@@ -359,12 +351,18 @@ def main(
         every = [dataclasses.replace(trial, batch_size=asked.batch_size) for trial in every]
     numbers = {(trial.data, trial.name): number for number, trial in enumerate(every)}
     bases = {number: numbers[trial.data, trial.base] for number, trial in enumerate(every) if trial.base}
-    wanted = [number for number, trial in enumerate(every) if not asked.names or trial.name in asked.names]
+    wanted = {number for number, trial in enumerate(every) if not asked.names or trial.name in asked.names}
     out = asked.out / pathlib.Path(script).stem
     if asked.only is None:
         for name, folder in folders.items():
             deal(pathlib.Path(folder), out / "data" / name, endings=name in asked.endings)
-        _in_processes([*sys.argv[1:]], script, wanted, bases, asked.jobs, out)
+        wanted |= {bases[number] for number in wanted if number in bases}
+
+        def start(number: int) -> subprocess.Popen:
+            return _started([sys.executable, script, *sys.argv[1:], "--only", str(number)], out / f"{number:02d}.log")
+
+        for number in in_order(sorted(wanted), bases, asked.jobs, start):
+            print(f"trial {number} was not done; see {out / f'{number:02d}.log'}", flush=True)
         tabulate([json.loads(path.read_text()) for path in sorted(out.glob("*.json"))], asked.record)
         return
     trial = every[asked.only]
@@ -381,26 +379,39 @@ def main(
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
 
 
-def _in_processes(
-    arguments: Sequence[str], script: str, wanted: Sequence[int], bases: Mapping[int, int], jobs: int, out: pathlib.Path
-) -> None:
-    waiting, running = list(wanted), {}
+def in_order(
+    wanted: Sequence[int], bases: Mapping[int, int], jobs: int, start: Callable[[int], subprocess.Popen]
+) -> list[int]:
+    """Starts trials, several at once, and each after the one whose runs it begins from.
+
+    Args:
+      wanted: numbers of the trials.
+      bases: of a trial, the number of the one that comes first.
+      jobs: trials at once.
+      start: of a number, its process.
+
+    Returns:
+      Those that failed, and those that began from them.
+    """
+    waiting, running, failed = list(wanted), {}, []
     while waiting or running:
-        # What begins from another trial's runs comes after it, and itself waits until these are there.
-        ready = [number for number in waiting if bases.get(number) not in waiting]
-        while ready and len(running) < jobs:
-            number = ready.pop(0)
+        failed += [number for number in waiting if bases.get(number) in failed]
+        waiting = [number for number in waiting if number not in failed]
+        ready = [number for number in waiting if bases.get(number) not in (*waiting, *running)]
+        for number in ready[: jobs - len(running)]:
             waiting.remove(number)
-            log = (out / f"{number:02d}.log").open("w")
-            command = [sys.executable, script, *arguments, "--only", str(number)]
-            # jaxlib 0.11 on a CPU hangs on some FFTs without the flag, see `mgen.parallel`.
-            own = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", **os.environ}
-            running[number] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=own)
-        time.sleep(0.5)
+            running[number] = start(number)
+        time.sleep(0.1)
         for number, process in list(running.items()):
             if process.poll() is not None:
                 del running[number]
-                if process.returncode:
-                    print(
-                        f"trial {number} ended with {process.returncode}; see {out / f'{number:02d}.log'}", flush=True
-                    )
+                failed += [number] if process.returncode else []
+    return failed
+
+
+def _started(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen:
+    # Without the flag a training step with FFTs hung on a CPU with jaxlib 0.11, see `mgen.parallel`.
+    flags, flag = os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen"
+    environment = os.environ if flag in flags else {**os.environ, "XLA_FLAGS": f"{flags} {flag}=false".strip()}
+    with log.open("w") as file:
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)

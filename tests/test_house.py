@@ -89,7 +89,13 @@ def row(name, seed, *, broken=False):
             "superposed": 0.25,
         }
     names = ("generated", "held out", "training", "mean features", "white noise")
-    trial = {"data": "songs", "name": name, "steps": 2, "batch_size": 16}
+    trial = {
+        "data": "songs",
+        "name": name,
+        "steps": 2,
+        "batch_size": 16,
+        "base": families.FAMILIES[name].get("base", ""),
+    }
     about = {"trial": trial, "seed": seed, "where": record.machine(), "train_s": 90.0 + 60 * seed, "sample_s": 0.02}
     return about | {"scores": dict.fromkeys(names, score)}
 
@@ -97,7 +103,7 @@ def row(name, seed, *, broken=False):
 def test_the_study_is_tabulated_and_survives_a_family_that_broke(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     rows = [row(name, seed, broken=name == "GAN") for name in families.FAMILIES for seed in range(3)]
-    families.tabulate(rows)
+    families.tabulate(rows, "families")
     printed = capsys.readouterr().out
     assert "songs, GAN: all sounds are broken or silent" in printed
     assert (
@@ -109,18 +115,69 @@ def test_the_study_is_tabulated_and_survives_a_family_that_broke(tmp_path, monke
     assert first["its rhythm strength"] == pytest.approx(0.2, abs=0.02)
     assert float(first["p, over seeds"]) < 1e-3 < float(second["p, over seeds"])
     assert {path.name for path in tmp_path.iterdir()} == {"families.json", "families_alignment.json"}
+    table = {entry["sounds"]: entry for entry in json.loads((tmp_path / "families.json").read_text())["table"]}
+    both = table["flow of latents"]  # with its autoencoder
+    assert (both["clips trained on"], both["minutes to train"], both["ms a sound"]) == (64, 5.0, 20)
+
+
+def test_results_may_have_another_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    families.tabulate([row("VAE", 0)], "larger")
+    assert {path.name for path in tmp_path.iterdir()} == {"larger.json"}
+
+
+def test_a_trial_begins_from_a_run_where_its_config_does_and_nowhere_else(tmp_path):
+    flow, latents = (trials.Trial("songs", config, config) for config in ("house_flow", "house_latents"))
+    assert trials.experiment_of(latents, tmp_path, 0, tmp_path / "run").base == str(tmp_path / "run")
+    assert trials.experiment_of(flow, tmp_path, 0).base == ""
+    for trial, base in ((latents, None), (flow, tmp_path)):
+        with pytest.raises(ValueError, match="begins from"):
+            trials.experiment_of(trial, tmp_path, 0, base)
+
+
+class Process:
+    """Ends at its third poll."""
+
+    def __init__(self, number, returncode, log):
+        self.number, self.returncode, self.log, self.polls = number, returncode, log, 0
+        log.append(f"start {number}")
+
+    def poll(self):
+        self.polls += 1
+        if self.polls < 3:
+            return None
+        self.log.append(f"end {self.number}")
+        return self.returncode
+
+
+def test_trials_come_after_what_they_begin_from(monkeypatch):
+    monkeypatch.setattr(trials.time, "sleep", lambda seconds: None)
+    log = []
+    failed = trials.in_order([0, 1, 2, 3], {0: 2}, 2, lambda number: Process(number, 0, log))
+    assert not failed and log.index("end 2") < log.index("start 0")
+    assert sorted(log) == sorted(f"{word} {number}" for word in ("start", "end") for number in range(4))
+    running = [sum(1 if entry.startswith("start") else -1 for entry in log[: end + 1]) for end in range(len(log))]
+    assert max(running) == 2
+
+
+def test_what_begins_from_a_trial_that_failed_is_not_done(monkeypatch):
+    monkeypatch.setattr(trials.time, "sleep", lambda seconds: None)
+    log = []
+    failed = trials.in_order([0, 1, 2], {0: 2}, 3, lambda number: Process(number, int(number == 2), log))
+    assert failed == [2, 0] and "start 0" not in log and "end 1" in log
 
 
 def test_what_was_recorded_stays_where_it_is_not_made_anew(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(record, "RESULTS", tmp_path)
-    families.tabulate([row(name, seed) for name in families.FAMILIES for seed in range(3)])
+    families.tabulate([row(name, seed) for name in families.FAMILIES for seed in range(3)], "families")
     before = json.loads((tmp_path / "families.json").read_text())["table"]
     again = [row("VAE", seed) for seed in range(2)]
     for one in again:
         one["held out"] = {"vae/used": 0.5 + 0.25 * one["seed"], "vae/divergence": 20.0, "vae/error": 0.1}
         one["trial"] = one["trial"] | {"steps": 4}
         one["scores"]["generated"]["frechet to held out"] = [7.0, 6.0, 8.0]
-    families.tabulate([*again, row("flow", 0) | {"trial": row("flow", 0)["trial"] | {"data": "more"}, "endings": True}])
+    more = row("flow", 0)["trial"] | {"data": "more"}
+    families.tabulate([*again, row("flow", 0) | {"trial": more, "endings": True}], "families")
     written = json.loads((tmp_path / "families.json").read_text())
     table = {(entry["songs"], entry["sounds"]): entry for entry in written["table"]}
     for entry in before:
