@@ -3,7 +3,7 @@
     python benchmarks/family_sounds.py runs/families/families --songs tones --page runs/families/page
 
 Of the first seed: three sounds of each family beside recordings that were held out, the mean of the features and white
-noise, as docs/figures/families_SONGS.png; and on a page of its own, with players, six of each.
+noise, as docs/figures/FIGURE.png; and on a page of its own, with players, six of each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks.trials import GIVEN
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHOWN, HEARD = 3, 6
@@ -32,8 +34,10 @@ def sounds(folder: pathlib.Path, songs: str) -> dict[str, np.ndarray]:
         with np.load(folder / path.stem / "sounds.npz") as kept:
             waves = {name: kept[name].astype(np.float32) / 32_767 for name in kept.files}
         made[row["trial"]["name"]] = waves["generated"]
-        if row["trial"]["name"] == "flow":
-            others = {name: waves[name] for name in ("held out", "mean features", "white noise")}
+        compared = ("held out", "mean features", "white noise") if row["trial"]["name"] == "flow" else ("held out",)
+        others |= {name: waves[name] for name in compared}
+        if GIVEN in waves:
+            made["through the autoencoder"] = waves[GIVEN]
     if not made:
         raise SystemExit(f"{folder}: holds no trial of {songs} with sounds")
     return {name: others[name] for name in ("held out",) if name in others} | made | others
@@ -44,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path, help="of the study: OUT/families")
     parser.add_argument("--songs", default="tones")
+    parser.add_argument("--figure", help="name of the picture, if not families_SONGS")
     parser.add_argument("--page", type=pathlib.Path)
     asked = parser.parse_args()
     import matplotlib
@@ -69,7 +74,7 @@ def main() -> None:
         row[0].set_yticks([])
     axes[-1][1].set_xlabel("seconds; 80 mel bands up to 5 kHz, 70 dB")
     figure.tight_layout(pad=0.3)
-    path = ROOT / "docs" / "figures" / f"families_{asked.songs}.png"
+    path = ROOT / "docs" / "figures" / f"{asked.figure or f'families_{asked.songs}'}.png"
     figure.savefig(path, dpi=60)
     Image.open(path).convert("RGB").quantize(48).save(path, optimize=True)  # a quarter of the bytes
     print(f"wrote {path}")
