@@ -192,9 +192,12 @@ Control = Slider | Switch | Choice | Clip
 Settings = Mapping[str, Any]
 
 
-def variety(help: str) -> AsideSlider:
+MOST_VARIETY = 1.5
+
+
+def variety(help: str, default: float = 1.0) -> AsideSlider:
     """How far from the middle a model draws what it is not told: not at all at 0, as in training at 1."""
-    return AsideSlider("variety", 0.0, 1.5, 1.0, help=help)
+    return AsideSlider("variety", 0.0, MOST_VARIETY, default, help=help)
 
 
 def seconds() -> AsideSlider:

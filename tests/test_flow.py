@@ -243,10 +243,10 @@ def test_it_takes_the_principal_components_of_the_clips():
 
 
 def test_data_without_labels():
-    changes = {"coordinates": 40, "within": (3, 20), "guidance": 2.5, "steps": 5}
+    changes = {"coordinates": 40, "within": (3, 20), "guidance": 2.5, "steps": 5, "variety": 0.5}
     spec, model = Spec(shape=SPEC.shape), dataclasses.replace(MODEL, **changes)
     knobs = {knob.name: knob.default for knob in model.controls(spec) if knob.name != "clip"}
-    assert knobs == {"variety": 1.0, "steps": 5.0, "change": 0.6}, "there is nothing to be guided by"
+    assert knobs == {"variety": 0.5, "steps": 5.0, "change": 0.6}, "there is nothing to be guided by"
     variables = fitted(model, spec, CLIPS)
     assert variables["flow"]["basis"]["axes"].shape == (18, 3, 6), "no more than there are"
     loss = jax.jit(functools.partial(model.losses(spec)["flow"], train=True))
@@ -290,11 +290,15 @@ def test_labels_are_left_out_of_some_training_clips_only():
 
 
 def test_refusals():
-    least = {"patch": 1, "width": 1, "depth": 1, "heads": 1, "coordinates": 1, "examples": 2, "steps": 1, "guidance": 0}
+    least = {"patch": 1, "width": 1, "depth": 1, "heads": 1, "coordinates": 1, "examples": 2, "steps": 1}
+    least |= {"guidance": 0, "variety": 0}
     for fields, message in (
         *(({name: value - 1}, f"{name}: expected at least {value}, got {value - 1}") for name, value in least.items()),
         ({"unconditioned": 1.0}, "unconditioned: expected 0 <= unconditioned < 1, got 1.0"),
         ({"unconditioned": -0.1}, "unconditioned: expected 0 <= unconditioned < 1, got -0.1"),
+        ({"steps": 65}, "steps: expected at most 64, got 65"),
+        ({"guidance": 6.5}, "guidance: expected at most 6, got 6.5"),
+        ({"variety": 1.75}, "variety: expected at most 1.5, got 1.75"),
         ({"width": 32, "heads": 3}, "heads: 3 does not divide model.width=32"),
     ):
         with pytest.raises(ValueError, match=f"model.{message}"):

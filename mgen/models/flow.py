@@ -54,14 +54,18 @@ class Flow:
     another number."""
     guidance: float = 1.0
     """How far past what it knows to be asked for a clip is led, unless the control says otherwise; 1 is not at all."""
+    variety: float = 1.0
+    """Of the noise that sounds begin from, beside that of training, unless the control says otherwise: with less a flow
+    that has not learnt all there is comes nearer to clips, and to fewer of them."""
 
     def __post_init__(self):
         """Refuses sizes of which no network can be made."""
         least = {"patch": 1, "width": 1, "depth": 1, "heads": 1, "coordinates": 1, "examples": 2, "steps": 1}
-        for name, value in (least | {"guidance": 0}).items():
+        for name, value in (least | {"guidance": 0, "variety": 0}).items():
             if getattr(self, name) < value:
                 raise ValueError(f"model.{name}: expected at least {value}, got {getattr(self, name)}")
-        for name, most in (("steps", rectified.MOST_STEPS), ("guidance", rectified.MOST_GUIDANCE)):
+        mosts = {"steps": rectified.MOST_STEPS, "guidance": rectified.MOST_GUIDANCE, "variety": controls.MOST_VARIETY}
+        for name, most in mosts.items():
             if getattr(self, name) > most:
                 raise ValueError(f"model.{name}: expected at most {most:g}, got {getattr(self, name)}")
         if self.width % self.heads:
@@ -110,7 +114,7 @@ class Flow:
         quick = "from noise to sound; fewer are quicker"
         return (
             *spec.labels,
-            controls.variety("0 is one sound for each setting, 1 any of the model's"),
+            controls.variety("0 is one sound for each setting, 1 any of the model's", self.variety),
             *((guidance,) if spec.labels else ()),
             controls.AsideSlider("steps", 1.0, rectified.MOST_STEPS, float(self.steps), help=quick),
             controls.Clip("clip", "begins from this sound instead of from noise"),

@@ -34,8 +34,9 @@ class LatentFlow:
 
     autoencoder: WaveAutoencoder = WaveAutoencoder()
     """Of the sizes that the run had which is begun from."""
-    flow: Flow = Flow(patch=8, within=(768, 4), examples=2048)
-    """Of its latents: frames are their places, and bins their channels."""
+    flow: Flow = Flow(patch=8, within=(768, 4), examples=2048, guidance=2.5, variety=0.7)
+    """Of its latents: frames are their places, and bins their channels. It is led, and begins with less noise than in
+    training: what is wrong with a latent is heard as haze."""
 
     @property
     def examples(self) -> int:
