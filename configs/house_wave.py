@@ -7,7 +7,8 @@
 Eight beats of 10 kHz mono as 3,072 numbers, and back. However many `--model.layers` there are they lead to the same
 bottleneck: `python benchmarks/wave_layers.py songs=FOLDER --out runs/layers` measures what each is worth. What it makes
 of nothing is drawn from a mixture of Gaussians of latents: a rhythm that is learnt, in a haze, as the original heard
-it. Two clips a step: many small steps take it further in the same time than few large ones.
+it; configs/house_latents.py goes on from here. Two clips a step: many small steps take it further in the same time
+than few large ones.
 """
 
 import dataclasses

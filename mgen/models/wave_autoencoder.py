@@ -15,7 +15,7 @@ the last one as its inverse: no gradient is spent on finding them, and the layer
 The latents of training clips are remembered as a mixture of Gaussians of whole clips, all places and channels with each
 other, so that the decoder can be asked for new ones: a beat that is at the same place in all clips is in their means,
 and what goes with what in their covariances. One Gaussian of several pieces lies between them all. It is no music: what
-a clip is beyond its Gaussian, this prior does not know.
+a clip is beyond its Gaussian, this prior does not know. `latent_flow` learns it.
 
 Reference: Defossez et al., "High fidelity neural audio compression", TMLR 2023, and Zeghidour et al., "SoundStream",
   TASLP 2021 (the shape, without quantisation); Yamamoto, Song & Kim, "Parallel WaveGAN", ICASSP 2020 (the loss).
