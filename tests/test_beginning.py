@@ -9,7 +9,7 @@ import pytest
 
 from mgen.contracts import Spec
 from mgen.controls import Choice, Slider
-from mgen.features import Waveform
+from mgen.features import FftBlocks, Waveform
 from mgen.training import beginning
 from mgen.training.checkpoint import CheckpointError, Loaded, digest
 from mgen.training.health import Collapse, Watch
@@ -159,4 +159,9 @@ def test_where_a_label_begins_and_what_is_said_of_it_is_free(tmp_path, base, mon
 def test_features_of_the_same_shape_are_told_apart(tmp_path, base):
     with pytest.raises(TrainingError, match="features.sample_rate: saved 8000, asked 9000"):
         features = Waveform(sample_rate=9_000, samples=2_048)
+        train(toys.experiment(base="there", features=features), tmp_path / "run")
+    features = FftBlocks(sample_rate=8_000, blocks=4, block=512)
+    with pytest.raises(
+        TrainingError, match=r"other things: features.type: saved \S+Waveform, asked \S+FftBlocks. Train"
+    ):
         train(toys.experiment(base="there", features=features), tmp_path / "run")

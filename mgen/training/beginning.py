@@ -81,6 +81,7 @@ def _check(base: Loaded, experiment: Experiment, spec: Spec) -> None:
         )
     )
     lines = differences(saved, asked)
+    lines = [line for line in lines if line.startswith("features.type:")] or lines  # then all the others differ too
     if not lines and list(saved["labels"]) != list(asked["labels"]):
         lines = [f"labels: saved {', '.join(saved['labels'])}, asked {', '.join(asked['labels'])}"]
     if lines:
