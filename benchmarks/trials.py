@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import os
 import pathlib
 import runpy
 import subprocess
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.dealing import deal
+from benchmarks.processes import in_order, started
 from benchmarks.record import machine
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
@@ -359,7 +359,7 @@ def main(
         wanted |= {bases[number] for number in wanted if number in bases}
 
         def start(number: int) -> subprocess.Popen:
-            return _started([sys.executable, script, *sys.argv[1:], "--only", str(number)], out / f"{number:02d}.log")
+            return started([sys.executable, script, *sys.argv[1:], "--only", str(number)], out / f"{number:02d}.log")
 
         for number in in_order(sorted(wanted), bases, asked.jobs, start):
             print(f"trial {number} was not done; see {out / f'{number:02d}.log'}", flush=True)
@@ -377,41 +377,3 @@ def main(
         row["endings"] = trial.data in asked.endings
         path.write_text(json.dumps(row) + "\n")
         print(f"{trial.data}, {trial.name}, seed {seed}: {row['train_s']:.0f} s", flush=True)
-
-
-def in_order(
-    wanted: Sequence[int], bases: Mapping[int, int], jobs: int, start: Callable[[int], subprocess.Popen]
-) -> list[int]:
-    """Starts trials, several at once, and each after the one whose runs it begins from.
-
-    Args:
-      wanted: numbers of the trials.
-      bases: of a trial, the number of the one that comes first.
-      jobs: trials at once.
-      start: of a number, its process.
-
-    Returns:
-      Those that failed, and those that began from them.
-    """
-    waiting, running, failed = list(wanted), {}, []
-    while waiting or running:
-        failed += [number for number in waiting if bases.get(number) in failed]
-        waiting = [number for number in waiting if number not in failed]
-        ready = [number for number in waiting if bases.get(number) not in (*waiting, *running)]
-        for number in ready[: jobs - len(running)]:
-            waiting.remove(number)
-            running[number] = start(number)
-        time.sleep(0.1)
-        for number, process in list(running.items()):
-            if process.poll() is not None:
-                del running[number]
-                failed += [number] if process.returncode else []
-    return failed
-
-
-def _started(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen:
-    # Without the flag a training step with FFTs hung on a CPU with jaxlib 0.11, see `mgen.parallel`.
-    flags, flag = os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen"
-    environment = os.environ if flag in flags else {**os.environ, "XLA_FLAGS": f"{flags} {flag}=false".strip()}
-    with log.open("w") as file:
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)

@@ -8,7 +8,7 @@ import runpy
 import numpy as np
 import pytest
 
-from benchmarks import families, record, trials
+from benchmarks import families, processes, record, trials
 from mgen import audio, panel
 from mgen.data.beats import Beats
 from mgen.evaluation.sets import GENERATED, REAL, collect
@@ -151,9 +151,9 @@ class Process:
 
 
 def test_trials_come_after_what_they_begin_from(monkeypatch):
-    monkeypatch.setattr(trials.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(processes.time, "sleep", lambda seconds: None)
     log = []
-    failed = trials.in_order([0, 1, 2, 3], {0: 2}, 2, lambda number: Process(number, 0, log))
+    failed = processes.in_order([0, 1, 2, 3], {0: 2}, 2, lambda number: Process(number, 0, log))
     assert not failed and log.index("end 2") < log.index("start 0")
     assert sorted(log) == sorted(f"{word} {number}" for word in ("start", "end") for number in range(4))
     running = [sum(1 if entry.startswith("start") else -1 for entry in log[: end + 1]) for end in range(len(log))]
@@ -161,9 +161,9 @@ def test_trials_come_after_what_they_begin_from(monkeypatch):
 
 
 def test_what_begins_from_a_trial_that_failed_is_not_done(monkeypatch):
-    monkeypatch.setattr(trials.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(processes.time, "sleep", lambda seconds: None)
     log = []
-    failed = trials.in_order([0, 1, 2], {0: 2}, 3, lambda number: Process(number, int(number == 2), log))
+    failed = processes.in_order([0, 1, 2], {0: 2}, 3, lambda number: Process(number, int(number == 2), log))
     assert failed == [2, 0] and "start 0" not in log and "end 1" in log
 
 
